@@ -1,0 +1,16 @@
+# LH_SANITIZE=address: ASan, LSan and UBSan; thread: TSan. Fuzz targets use the first with libFuzzer:
+# the libraries must be instrumented for coverage, too, or the fuzzer is blind.
+if(LH_SANITIZE STREQUAL "address")
+  set(lh_sanitize -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+elseif(LH_SANITIZE STREQUAL "thread")
+  set(lh_sanitize -fsanitize=thread -fno-omit-frame-pointer)
+elseif(LH_SANITIZE)
+  message(FATAL_ERROR "LH_SANITIZE is '${LH_SANITIZE}': it takes address, thread, or nothing")
+endif()
+if(lh_sanitize)
+  target_compile_options(lh_flags INTERFACE ${lh_sanitize})
+  target_link_options(lh_flags INTERFACE ${lh_sanitize})
+endif()
+if(LH_FUZZ)
+  target_compile_options(lh_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
