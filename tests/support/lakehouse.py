@@ -200,7 +200,12 @@ class Program(Http):
                 [str(BIN / program), *self.arguments, "-config", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir,
                 env=sanitizer_environment())
-        return self.wait_ready()
+        try:
+            return self.wait_ready()
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     @property
     def pid(self):
