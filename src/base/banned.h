@@ -14,7 +14,8 @@
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets /* lh_buf, memcpy */
 #pragma GCC poison atoi atol atoll                                            /* lh_str_to_i64 */
 #pragma GCC poison gmtime localtime ctime asctime                             /* base/clock.h */
-#pragma GCC poison rand srand                                                 /* lh_random_bytes */
+#pragma GCC poison srand
+#define rand lh_banned_use_lh_random_bytes /* not poisoned: OpenSSL has parameters of that name */
 #endif
 
 #endif

@@ -41,6 +41,9 @@ bool lh_str_to_i64(lh_str text, int64_t *ret);
 /* True if the bytes are well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates). */
 bool lh_utf8_valid(lh_str text);
 
+/* Bytes of the well-formed character at the start of text; 0 if there is none. */
+size_t lh_utf8_length(lh_str text);
+
 /* Decodes %XX exactly once into `out` (at least text.len bytes; may not overlap). '+' stays a plus
  * unless `plus_is_space`. False on a bad escape. */
 bool lh_percent_decode(lh_str text, bool plus_is_space, char *out, size_t *ret_len);
