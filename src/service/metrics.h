@@ -12,7 +12,8 @@ struct lh_metrics {
 
 enum lh_metric_type { LH_COUNTER, LH_GAUGE };
 
-/* HELP and TYPE lines; before the samples of that name. Names begin with lakehouse_ and end in the unit. */
+/* HELP and TYPE lines; before the samples of that name. Names begin with lakehouse_ and end in the
+ * unit. */
 void lh_metric(struct lh_metrics *metrics, const char *name, enum lh_metric_type type,
                const char *help);
 /* One sample; `labels` as name, value pairs ended by NULL, or NULL alone. Values are escaped. */

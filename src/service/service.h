@@ -7,8 +7,8 @@
  *   }
  *
  * The factory reads flags and configuration, starts the log, opens the service, listens, tells the
- * supervisor, answers /health, /livez, /readyz, /metrics and /openapi.json, and drains on SIGTERM or
- * SIGINT. Exit codes: 0 stopped in order, 1 failed, 2 usage or configuration.
+ * supervisor, answers /health, /livez, /readyz, /metrics and /openapi.json, and drains on SIGTERM
+ * or SIGINT. Exit codes: 0 stopped in order, 1 failed, 2 usage or configuration.
  */
 #ifndef LH_SERVICE_SERVICE_H
 #define LH_SERVICE_SERVICE_H
@@ -36,12 +36,14 @@ struct lh_service {
     const char *summary; /* one line for -help */
     const struct lh_route *routes;
     size_t route_count;
+    bool stateless; /* has no data folder */
 
     /* Before listening: take locks, open files, fail early. `host` is valid until close returns. */
     lh_code (*open)(const struct lh_settings *settings, struct lh_service_host *host,
                     void **ret_state, struct lh_error *err);
-    /* After listening, on the main thread: load what takes time, start background threads. The service
-     * is ready when this returns LH_OK; NULL = ready at once. A failure ends the program. */
+    /* After listening, on the main thread: load what takes time, start background threads. The
+     * service is ready when this returns LH_OK; NULL = ready at once. A failure ends the program.
+     */
     lh_code (*start)(void *state, struct lh_error *err);
     /* thread-safe and quick: called on a worker at each GET /health and /metrics. May be NULL. */
     void (*health)(void *state, struct lh_health *health);
@@ -56,9 +58,9 @@ int lh_service_main(const struct lh_service *service, int argc, char **argv);
 
 /* ---- what the factory offers to a service ---- */
 
-/* One client for all calls to other services. */
+/* One client for all calls to other services; made by the first call, which is in `open`. */
 struct lh_http_client *lh_service_client(struct lh_service_host *host);
-/* data_dir/<name of the service>, made when missing. Borrowed. */
+/* data_dir/<name of the service>, made when missing, locked against a second process. Borrowed. */
 const char *lh_service_dir(struct lh_service_host *host);
 /* True once SIGTERM has come; for loops of `start` and of background threads. thread-safe. */
 bool lh_service_stopping(const struct lh_service_host *host);

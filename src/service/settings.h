@@ -1,6 +1,6 @@
 /*
- * The settings of all services as one struct, made from settings.def. Every program loads all of it,
- * so that a misspelt section is found by whichever program reads the file.
+ * The settings of all services as one struct, made from settings.def. Every program loads all of
+ * it, so that a misspelt section is found by whichever program reads the file.
  */
 #ifndef LH_SERVICE_SETTINGS_H
 #define LH_SERVICE_SETTINGS_H
@@ -8,10 +8,10 @@
 #include "base/config.h"
 
 /* struct lh_gateway_settings, struct lh_storaged_settings, ... */
-#define LH_SECTION(section, help) struct lh_##section##_settings {
-#define LH_TEXT(section, key, type, fallback, choices, help) char *key;
+#define LH_SECTION(section, help)                               struct lh_##section##_settings {
+#define LH_TEXT(section, key, type, fallback, choices, help)    char *key;
 #define LH_NUMBER(section, key, type, fallback, min, max, help) int64_t key;
-#define LH_FLAG(section, key, fallback, help) bool key;
+#define LH_FLAG(section, key, fallback, help)                   bool key;
 #define LH_SECTION_END(section)                                                                    \
     }                                                                                              \
     ;
@@ -45,6 +45,9 @@ extern const size_t lh_settings_option_count;
 lh_code lh_settings_load(const struct lh_config_source *source, struct lh_settings *ret_settings,
                          enum lh_config_origin *origins, struct lh_error *err);
 void lh_settings_free(struct lh_settings *settings);
+
+/* What a section is ("the object store"), or NULL for a section that does not exist. */
+const char *lh_settings_section_help(const char *section);
 
 /* The table as a page of documentation (Markdown): docs/operations/limits.md. */
 void lh_settings_document(struct lh_buf *out);

@@ -1,10 +1,10 @@
 /*
- * Worker processes: programs of ours that do dangerous or hungry work (DuckDB on hostile input) apart
- * from the HTTP process, talking over a socket pair in frames. A worker that misbehaves is killed and
- * costs one request.
+ * Worker processes: programs of ours that do dangerous or hungry work (DuckDB on hostile input)
+ * apart from the HTTP process, talking over a socket pair in frames. A worker that misbehaves is
+ * killed and costs one request.
  *
- * A frame: u32 length of the payload, u32 type, payload (both little-endian, same host). Types are the
- * protocol of the pair; a payload is at most LH_FRAME_MAX.
+ * A frame: u32 length of the payload, u32 type, payload (both little-endian, same host). Types are
+ * the protocol of the pair; a payload is at most LH_FRAME_MAX.
  */
 #ifndef LH_SERVICE_WORKER_H
 #define LH_SERVICE_WORKER_H
@@ -21,9 +21,11 @@ enum { LH_FRAME_MAX = 16 << 20 };
 
 /* ---- both sides ---- */
 
-/* A frame whose payload is the concatenation of the given parts. LH_CANCELLED when the peer is gone. */
+/* A frame whose payload is the concatenation of the given parts. LH_CANCELLED when the peer is
+ * gone. */
 lh_code lh_frame_send(int fd, uint32_t type, const void *bytes, size_t len, struct lh_error *err);
-/* The next frame into `payload` (reset first). LH_CANCELLED at the end of the stream, LH_TIMEOUT. */
+/* The next frame into `payload` (reset first). LH_CANCELLED at the end of the stream, LH_TIMEOUT.
+ */
 lh_code lh_frame_receive(int fd, lh_deadline deadline, uint32_t *ret_type, struct lh_buf *payload,
                          struct lh_error *err);
 
@@ -34,8 +36,8 @@ void lh_frame_get_error(lh_str payload, struct lh_error *ret_failure);
 /* ---- the service's side ---- */
 
 struct lh_worker_options {
-    const char *program;      /* name of a program beside this one: "queryd-worker" */
-    const char *const *args;  /* after argv[0], ended by NULL; or NULL */
+    const char *program;         /* name of a program beside this one: "queryd-worker" */
+    const char *const *args;     /* after argv[0], ended by NULL; or NULL */
     int64_t address_space_bytes; /* RLIMIT_AS; 0 = none */
     int64_t file_bytes_max;      /* RLIMIT_FSIZE; 0 = none */
 };
@@ -45,8 +47,8 @@ struct lh_worker {
     int fd; /* our end of the socket pair */
 };
 
-/* The worker finds its end as fd 3, dies with its parent (PR_SET_PDEATHSIG), gets no other fd of ours,
- * and writes its log to our stderr. */
+/* The worker finds its end as fd 3, dies with its parent (PR_SET_PDEATHSIG), gets no other fd of
+ * ours, and writes its log to our stderr. */
 lh_code lh_worker_start(const struct lh_worker_options *options, struct lh_worker *ret_worker,
                         struct lh_error *err);
 /* Closes our end, waits grace_ms for its exit, then SIGKILL; reaps it. Accepts {0, -1}. */

@@ -1,0 +1,343 @@
+/*
+ * The service factory: what happens between main and the requests.
+ *
+ *   flags -> settings -> log -> process limits -> signals -> data folder and its lock -> open
+ *   -> listen -> start -> ready -> (SIGTERM) -> stopping -> drain -> close
+ *
+ * SIGTERM and SIGINT set a flag and post a semaphore, which is all that a signal handler may do;
+ * the main thread waits on it. A second one ends the process at once.
+ *
+ * A supervisor gives us a pipe (LAKEHOUSE_NOTIFY_FD) and reads from it "listening ADDRESS" and
+ * "ready", a line each.
+ */
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "net/http_client.h"
+#include "service/command_line.h"
+#include "service/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    EXIT_USAGE = 2,
+    CLIENT_CONNECT_TIMEOUT_MS = 1000,
+    OPEN_FILES_WANTED = 65536,
+};
+
+const char lh_version[] = LH_VERSION;
+
+struct lh_service_host lh_host = {.lock_fd = -1};
+
+extern char **environ;
+
+/* ---- for the services ---- */
+
+struct lh_http_client *lh_service_client(struct lh_service_host *host) {
+    if (host->client == NULL) {
+        const struct lh_http_client_options options = {
+            .connections_idle_max = (size_t)host->settings.http.workers_max,
+            .connect_timeout_ms = CLIENT_CONNECT_TIMEOUT_MS,
+            .user_agent = host->service->name,
+        };
+        struct lh_error err = LH_ERROR_INIT;
+        LH_CHECK(lh_http_client_new(&options, &host->client, &err) == LH_OK);
+    }
+    return host->client;
+}
+
+const char *lh_service_dir(struct lh_service_host *host) {
+    LH_CHECK(host->dir != NULL); /* not for a service that says it is stateless */
+    return host->dir;
+}
+
+bool lh_service_stopping(const struct lh_service_host *host) {
+    return host->phase == LH_PHASE_STOPPING;
+}
+
+/* ---- signals ---- */
+
+static sem_t stop_wanted;
+
+static void on_stop_signal(int signal_number) {
+    (void)signal_number;
+    int saved = errno;
+    if (atomic_exchange(&lh_host.phase, LH_PHASE_STOPPING) == LH_PHASE_STOPPING)
+        _exit(EXIT_FAILURE);
+    sem_post(&stop_wanted);
+    errno = saved;
+}
+
+static void install_signals(void) {
+    LH_CHECK(sem_init(&stop_wanted, 0, 0) == 0);
+    struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    LH_CHECK(sigaction(SIGTERM, &action, NULL) == 0);
+    LH_CHECK(sigaction(SIGINT, &action, NULL) == 0);
+    action.sa_handler = SIG_IGN;
+    LH_CHECK(sigaction(SIGPIPE, &action, NULL) == 0);
+    LH_CHECK(sigaction(SIGHUP, &action, NULL) == 0); /* a closed terminal is not a reason to end */
+}
+
+/* ---- the process ---- */
+
+static void limit_process(void) {
+    umask(077);
+    const struct rlimit no_core = {0, 0}; /* a core would hold users' data */
+    LH_CHECK(setrlimit(RLIMIT_CORE, &no_core) == 0);
+
+    struct rlimit files;
+    LH_CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    rlim_t wanted = files.rlim_max < OPEN_FILES_WANTED ? files.rlim_max : OPEN_FILES_WANTED;
+    if (files.rlim_cur < wanted) {
+        files.rlim_cur = wanted;
+        LH_CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    }
+    /* An arena per thread would keep what 64 workers once needed. Windows of streams (256 KiB) come
+     * from the heap and are reused; what is larger goes back to the system when it is freed. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
+/* The data folder of this service, and the lock that keeps a second process of its kind out of it.
+ * The lock stands beside the folder, whose content is the service's own. */
+static lh_code open_dir(struct lh_service_host *host, struct lh_error *err) {
+    if (host->service->stateless)
+        return LH_OK;
+    const char *data_dir = host->settings.data_dir;
+    host->dir = lh_asprintf("%s/%s", data_dir, host->service->name);
+    LH_TRY(lh_make_dirs(host->dir, err));
+    LH_AUTO_FREE char *lock = lh_asprintf("%s/%s.lock", data_dir, host->service->name);
+    if (lh_lock_file(lock, &host->lock_fd, err) != LH_OK)
+        return lh_fail_context(err, "cannot use %s", host->dir);
+    return LH_OK;
+}
+
+/* ---- listening ---- */
+
+static const char *listen_setting(const struct lh_service_host *host) {
+    size_t index = lh_config_find(lh_settings_options, lh_settings_option_count,
+                                  lh_str_from(host->service->name), LH_STR("listen"));
+    LH_CHECK(index < lh_settings_option_count);
+    return *(char *const *)(const void *)((const char *)&host->settings +
+                                          lh_settings_options[index].offset);
+}
+
+static bool is_loopback(const char *address) {
+    return lh_str_starts(lh_str_from(address), "127.") || strcmp(address, "::1") == 0;
+}
+
+static lh_code listen_address(const char *listen, bool insecure, char *ret_address, size_t size,
+                              uint16_t *ret_port, struct lh_error *err) {
+    if (!lh_parse_address(lh_str_from(listen), ret_address, size, ret_port))
+        return lh_fail(err, LH_INVALID_CONFIG, "'%s' is not an address", listen);
+    if (strcmp(ret_address, "localhost") == 0)
+        snprintf(ret_address, size, "127.0.0.1");
+    if (is_loopback(ret_address) || insecure)
+        return LH_OK;
+    LH_IGNORE(lh_fail(err, LH_INVALID_CONFIG,
+                      "will not listen on %s: others could reach it, and nothing asks for a key",
+                      listen),
+              "the hint's code is the same");
+    return lh_hint(err, "listen on 127.0.0.1, or say -insecure if the network itself is safe");
+}
+
+static lh_code start_server(struct lh_service_host *host, const char *address, uint16_t port,
+                            struct lh_error *err) {
+    const struct lh_http_settings *http = &host->settings.http;
+    const struct lh_http_server_options options = {
+        .host = address,
+        .port = port,
+        .routes = host->routes,
+        .route_count = host->route_count,
+        .service = host->state,
+        .service_name = host->service->name,
+        .version = lh_version,
+        .connections_max = (size_t)http->connections_max,
+        .connections_per_ip_max = (size_t)http->connections_per_ip_max,
+        .workers_max = (size_t)http->workers_max,
+        .queue_max = (size_t)http->queue_max,
+        .header_timeout_ms = http->header_timeout,
+        .body_rate_min = http->body_rate_min,
+        .body_rate_window_ms = http->body_rate_window,
+        .drain_timeout_ms = http->drain_timeout,
+        .body_bytes_max = http->body_bytes_max,
+        .target_bytes_max = (size_t)http->target_bytes_max,
+        .header_bytes_max = (size_t)http->header_bytes_max,
+        .header_count_max = (size_t)http->header_count_max,
+        /* Request line and header must fit, and a little of a body. */
+        .pool_bytes = (size_t)(http->target_bytes_max + http->header_bytes_max + 8 * LH_KIB),
+        .stream_bytes = (size_t)http->stream_bytes,
+    };
+    return lh_http_server_start(&options, &host->server, err);
+}
+
+/* ---- the supervisor's pipe ---- */
+
+static int notify_fd = -1;
+
+static void open_notify(void) {
+    const char *text = getenv("LAKEHOUSE_NOTIFY_FD");
+    uint64_t fd = 0;
+    if (text != NULL && lh_str_to_u64(lh_str_from(text), &fd) && fd > 2 && fd < INT_MAX &&
+        fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0)
+        notify_fd = (int)fd;
+    unsetenv("LAKEHOUSE_NOTIFY_FD"); /* not for processes that we start */
+}
+
+static void notify(const char *line) {
+    if (notify_fd < 0)
+        return;
+    struct lh_error ignored = LH_ERROR_INIT;
+    LH_IGNORE(lh_write_all(notify_fd, line, strlen(line), "supervisor", &ignored),
+              "a supervisor that is gone takes us with it anyway");
+}
+
+static void announce_listening(struct lh_service_host *host, const char *address) {
+    char text[300];
+    const char *format = strchr(address, ':') != NULL ? "[%s]:%u" : "%s:%u";
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(text, sizeof(text), format, address, lh_http_server_port(host->server));
+#pragma GCC diagnostic pop
+    LH_LOG(INFO, "listening", LH_LOG_STR("address", text));
+    LH_AUTO_FREE char *line = lh_asprintf("listening %s\n", text);
+    notify(line);
+}
+
+static void announce_ready(struct lh_service_host *host) {
+    LH_LOG(INFO, "ready", LH_LOG_INT("elapsed_ms", lh_mono_since_ms(host->started)));
+    notify("ready\n");
+    if (notify_fd >= 0)
+        close(notify_fd);
+    notify_fd = -1;
+}
+
+/* ---- a life ---- */
+
+static lh_code serve(struct lh_service_host *host, struct lh_error *err) {
+    const struct lh_service *service = host->service;
+    lh_code code = service->start != NULL ? service->start(host->state, err) : LH_OK;
+    if (code != LH_OK)
+        return lh_service_stopping(host) ? LH_OK : code; /* told to stop while it loaded */
+    enum lh_phase starting = LH_PHASE_STARTING;
+    if (atomic_compare_exchange_strong(&host->phase, &starting, LH_PHASE_READY)) {
+        lh_http_server_set_ready(host->server, true);
+        announce_ready(host);
+    }
+    while (sem_wait(&stop_wanted) != 0)
+        continue; /* EINTR */
+    return LH_OK;
+}
+
+static lh_code open_and_serve(struct lh_service_host *host, bool insecure, struct lh_error *err) {
+    const struct lh_service *service = host->service;
+    char address[256];
+    uint16_t port = 0;
+    LH_TRY(listen_address(listen_setting(host), insecure, address, sizeof(address), &port, err));
+    LH_TRY(open_dir(host, err));
+    LH_TRY(service->open(&host->settings, host, &host->state, err));
+
+    lh_code code = start_server(host, address, port, err);
+    if (code == LH_OK) {
+        announce_listening(host, address);
+        code = serve(host, err);
+        atomic_store(&host->phase, LH_PHASE_STOPPING);
+        LH_LOG(INFO, "stopping");
+        if (service->stopping != NULL)
+            service->stopping(host->state);
+        size_t cancelled = lh_http_server_stop(host->server);
+        LH_LOG(INFO, "stopped", LH_LOG_INT("cancelled", cancelled));
+    }
+    service->close(host->state);
+    return code;
+}
+
+static void host_deinit(struct lh_service_host *host) {
+    lh_http_client_free(host->client);
+    if (host->lock_fd >= 0)
+        close(host->lock_fd);
+    free(host->dir);
+    free(host->routes);
+    lh_settings_free(&host->settings);
+}
+
+/* ---- main ---- */
+
+/* What is wrong with the command line or the configuration is for a person to read. */
+static int usage_error(const char *program, const struct lh_error *err) {
+    fprintf(stderr, "%s: %s\n", program, err->message);
+    if (err->hint[0] != '\0')
+        fprintf(stderr, "  hint: %s\n", err->hint);
+    return EXIT_USAGE;
+}
+
+static int help(const struct lh_service *service) {
+    printf("%s %s: %s\n\nusage: %s [FLAG VALUE]...\n", service->name, lh_version, service->summary,
+           service->name);
+    lh_command_line_help(service->name, stdout);
+    return 0;
+}
+
+static lh_code load_settings(const struct lh_command_line *line, struct lh_settings *ret,
+                             struct lh_error *err) {
+    const struct lh_config_source source = {
+        .file = line->config_file,
+        .environment = environ,
+        .flags = line->flags,
+        .flag_count = line->flag_count,
+    };
+    return lh_settings_load(&source, ret, NULL, err);
+}
+
+static int run_service(struct lh_service_host *host, const struct lh_command_line *line) {
+    enum lh_log_level level = LH_LOG_INFO;
+    LH_CHECK(lh_log_level_parse(host->settings.log.level, &level));
+    lh_log_init(host->service->name, level, STDERR_FILENO);
+    open_notify();
+    limit_process();
+    install_signals();
+    lh_host_make_routes(host);
+
+    struct lh_error err = LH_ERROR_INIT;
+    lh_code code = open_and_serve(host, line->insecure, &err);
+    if (code == LH_OK)
+        return EXIT_SUCCESS;
+    lh_log_error(LH_LOG_ERROR, "cannot serve", &err);
+    return code == LH_INVALID_CONFIG ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+int lh_service_main(const struct lh_service *service, int argc, char **argv) {
+    struct lh_service_host *host = &lh_host;
+    host->service = service;
+    host->started = lh_mono_now();
+    host->started_ms = lh_now_ms();
+
+    struct lh_error err = LH_ERROR_INIT;
+    struct lh_command_line line = {0};
+    if (lh_command_line_parse(service->name, argc - 1, argv + 1, &line, &err) != LH_OK)
+        return usage_error(service->name, &err);
+    int status;
+    if (line.help) {
+        status = help(service);
+    } else if (line.version) {
+        status = printf("%s %s\n", service->name, lh_version) > 0 ? 0 : EXIT_FAILURE;
+    } else if (load_settings(&line, &host->settings, &err) != LH_OK) {
+        status = usage_error(service->name, &err);
+    } else {
+        status = run_service(host, &line);
+        host_deinit(host);
+    }
+    lh_command_line_free(&line);
+    return status;
+}
