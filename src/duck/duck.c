@@ -63,6 +63,8 @@ static lh_code configure(duckdb_config config, const struct lh_duck_options *opt
     LH_TRY(set(config, "allow_community_extensions", "false", err));
     LH_TRY(set(config, "allow_persistent_secrets", "false", err));
     LH_TRY(set_bytes(config, "memory_limit", options->memory_bytes, err));
+    /* 1.4 does not take this before it is open; then errors are plain texts. */
+    (void)duckdb_set_config(config, "errors_as_json", "true");
     char threads[24];
     snprintf(threads, sizeof(threads), "%" PRId64, options->threads);
     LH_TRY(set(config, "threads", threads, err));
@@ -89,15 +91,6 @@ static lh_code open_configured(duckdb_config config, struct lh_duck **ret_duck,
     return LH_OK;
 }
 
-/* What is taken only by an open database. */
-static lh_code set_after_open(struct lh_duck *duck, struct lh_error *err) {
-    struct lh_duck_conn *conn = NULL;
-    LH_TRY(lh_duck_connect(duck, &conn, err));
-    lh_code code = lh_duck_exec(conn, "SET errors_as_json = true", err);
-    lh_duck_disconnect(conn);
-    return code;
-}
-
 lh_code lh_duck_open(const struct lh_duck_options *options, struct lh_duck **ret_duck,
                      struct lh_error *err) {
     LH_CHECK(options->memory_bytes > 0 && options->threads > 0);
@@ -111,13 +104,8 @@ lh_code lh_duck_open(const struct lh_duck_options *options, struct lh_duck **ret
         code = open_configured(config, &duck, err);
     duckdb_destroy_config(&config);
     if (code == LH_OK)
-        code = set_after_open(duck, err);
-    if (code != LH_OK) {
-        lh_duck_close(duck);
-        return code;
-    }
-    *ret_duck = duck;
-    return LH_OK;
+        *ret_duck = duck;
+    return code;
 }
 
 void lh_duck_close(struct lh_duck *duck) {

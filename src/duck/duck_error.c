@@ -67,7 +67,9 @@ static lh_code fail_in_two_parts(struct lh_error *err, lh_code code, lh_str mess
     lh_code failed = lh_fail(err, code, "%.*s", LH_FMT(first));
     while (rest.len > 0 && (*rest.ptr == '\n' || *rest.ptr == ' '))
         rest = lh_str_skip(rest, 1);
-    if (rest.len > 0)
+    /* A plain text shows its place in the SQL, too; ours are shown by those who know the whole
+     * text. */
+    if (rest.len > 0 && !lh_str_starts(rest, "LINE "))
         failed = lh_hint(err, "%.*s", LH_FMT(rest));
     return failed;
 }

@@ -6,6 +6,7 @@
 #define LH_DUCK_DUCK_PRIVATE_H
 
 #include "duck/duck.h"
+#include "duck/statement.h"
 
 #include <duckdb.h>
 
@@ -24,8 +25,6 @@ struct lh_duck_conn {
     uint32_t magic;
     duckdb_connection connection;
 };
-
-enum { LH_DUCK_NO_POSITION = -1 };
 
 /* Turns the text of a failed call into *err: the code by the type of DuckDB's exception, never by
  * its wording. *ret_position (may be NULL) gets the byte offset in the SQL text, or
