@@ -3,7 +3,7 @@
  *
  *   {"exception_type":"Binder","exception_message":"...","position":"7", ...}
  *
- * which the parser puts behind a prefix ("Parser Error: {...}"). A text without the object ("Parser
+ * which some ways put behind a prefix ("Parser Error: {...}"). A text without the object ("Parser
  * Error: syntax error ...": the library ran out of memory on its way, or is older) is read by its
  * prefix.
  */
@@ -99,13 +99,23 @@ static lh_code fail_by_prefix(struct lh_error *err, lh_str text) {
                         lh_str_skip(text, type_len + sizeof(mark) - 1));
 }
 
+static const char *find_object(const char *text) {
+    enum { PREFIX_MAX = 64 };
+    if (*text == '{')
+        return text;
+    const char *mark = strstr(text, " Error: {");
+    if (mark == NULL || mark - text > PREFIX_MAX)
+        return NULL;
+    return strchr(mark, '{');
+}
+
 lh_code lh_duck_fail(struct lh_error *err, const char *text, int64_t *ret_position) {
     if (ret_position != NULL)
         *ret_position = LH_DUCK_NO_POSITION;
     if (text == NULL || *text == '\0')
         return lh_fail(err, LH_INTERNAL, "DuckDB failed without saying why");
-    const char *object = strchr(text, '{');
-    if (object == NULL || (object != text && strncmp(text, "Parser Error: {", 15) != 0))
+    const char *object = find_object(text);
+    if (object == NULL)
         return fail_by_prefix(err, lh_str_from(text));
 
     LH_AUTO_JSON json_t *root = NULL;

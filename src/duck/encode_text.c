@@ -100,7 +100,7 @@ static size_t put_decimal(char *out, i128 value, unsigned scale) {
 
 /* Days since 1970 to a civil date of the proleptic Gregorian calendar, by eras of 400 years that
  * begin in March, so that the leap day is the last of its year. */
-static size_t put_date(char *out, int64_t days, bool *ret_before_christ) {
+static size_t put_date(char *out, int64_t days) {
     int64_t shifted = days + 719468; /* days from 0000-03-01 */
     int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
     unsigned day_of_era = (unsigned)(shifted - era * 146097);
@@ -112,12 +112,12 @@ static size_t put_date(char *out, int64_t days, bool *ret_before_christ) {
     unsigned month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
     int64_t year = (int64_t)year_of_era + era * 400 + (month <= 2);
 
-    *ret_before_christ = year <= 0;
     size_t len = put_padded(out, (uint64_t)(year <= 0 ? 1 - year : year), 4);
     out[len++] = '-';
     len += put_two(out + len, month);
     out[len++] = '-';
-    return len + put_two(out + len, day);
+    len += put_two(out + len, day);
+    return year <= 0 ? len + put_text(out + len, " (BC)") : len;
 }
 
 static size_t put_day(char *out, int32_t days) {
@@ -125,9 +125,7 @@ static size_t put_day(char *out, int32_t days) {
         return put_text(out, "infinity");
     if (days == -INT32_MAX)
         return put_text(out, "-infinity");
-    bool before_christ;
-    size_t len = put_date(out, days, &before_christ);
-    return before_christ ? len + put_text(out + len, " (BC)") : len;
+    return put_date(out, days);
 }
 
 /* `width` digits of a fraction, without zeros at its end. */
@@ -169,12 +167,9 @@ static size_t put_timestamp(char *out, int64_t ticks, int64_t per_second, size_t
         second_of_day += SECONDS_PER_DAY;
         days--;
     }
-    bool before_christ;
-    size_t len = put_date(out, days, &before_christ);
+    size_t len = put_date(out, days);
     out[len++] = ' ';
     len += put_clock(out + len, (uint64_t)second_of_day, (uint64_t)fraction, width);
-    if (before_christ)
-        len += put_text(out + len, " (BC)");
     return len + put_text(out + len, zone);
 }
 
