@@ -22,7 +22,8 @@ struct lh_arena_block {
     _Alignas(ALIGNMENT) char data[];
 };
 
-void lh_arena_deinit(struct lh_arena *arena) {
+void lh_arena_deinit(struct lh_arena *arena)
+{
     while (arena->blocks) {
         struct lh_arena_block *next = arena->blocks->next;
         free(arena->blocks);
@@ -31,7 +32,8 @@ void lh_arena_deinit(struct lh_arena *arena) {
     arena->used_bytes = 0;
 }
 
-static struct lh_arena_block *block_new(size_t size) {
+static struct lh_arena_block *block_new(size_t size)
+{
     struct lh_arena_block *block = lh_try_malloc(1, sizeof(*block) + size);
     if (block)
         *block = (struct lh_arena_block){.size = size};
@@ -39,7 +41,8 @@ static struct lh_arena_block *block_new(size_t size) {
 }
 
 /* A block with `bytes` free, in the list; NULL when there is no memory. */
-static struct lh_arena_block *block_for(struct lh_arena *arena, size_t bytes) {
+static struct lh_arena_block *block_for(struct lh_arena *arena, size_t bytes)
+{
     struct lh_arena_block *newest = arena->blocks;
     if (newest && newest->size - newest->used >= bytes)
         return newest;
@@ -57,7 +60,8 @@ static struct lh_arena_block *block_for(struct lh_arena *arena, size_t bytes) {
     return block;
 }
 
-void *lh_arena_alloc(struct lh_arena *arena, size_t bytes) {
+void *lh_arena_alloc(struct lh_arena *arena, size_t bytes)
+{
     if (bytes > arena->bytes_max) /* before rounding, which could overflow */
         return NULL;
     size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -73,14 +77,16 @@ void *lh_arena_alloc(struct lh_arena *arena, size_t bytes) {
     return ptr;
 }
 
-void *lh_arena_calloc(struct lh_arena *arena, size_t bytes) {
+void *lh_arena_calloc(struct lh_arena *arena, size_t bytes)
+{
     void *ptr = lh_arena_alloc(arena, bytes);
     if (ptr)
         memset(ptr, 0, bytes);
     return ptr;
 }
 
-char *lh_arena_strndup(struct lh_arena *arena, const char *text, size_t len) {
+char *lh_arena_strndup(struct lh_arena *arena, const char *text, size_t len)
+{
     char *copy = len < SIZE_MAX ? lh_arena_alloc(arena, len + 1) : NULL;
     if (!copy)
         return NULL;
@@ -90,7 +96,8 @@ char *lh_arena_strndup(struct lh_arena *arena, const char *text, size_t len) {
     return copy;
 }
 
-char *lh_arena_printf(struct lh_arena *arena, const char *format, ...) {
+char *lh_arena_printf(struct lh_arena *arena, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
     va_list again;

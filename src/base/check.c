@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 _Noreturn void lh_check_failed(const char *condition, const char *file, int line,
-                               const char *function) {
+                               const char *function)
+{
     fprintf(stderr, "%s:%d: %s: check failed: %s\n", file, line, function, condition);
     abort();
 }

@@ -19,31 +19,37 @@ static const char day_names[7][4] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "
 
 /* ---- clocks and deadlines ---- */
 
-lh_time_ms lh_now_ms(void) {
+lh_time_ms lh_now_ms(void)
+{
     struct timespec now;
     LH_CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
     return (lh_time_ms)now.tv_sec * MS_PER_S + now.tv_nsec / NS_PER_MS;
 }
 
-lh_mono lh_mono_now(void) {
+lh_mono lh_mono_now(void)
+{
     struct timespec now;
     LH_CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
     return (lh_mono){(int64_t)now.tv_sec * NS_PER_S + now.tv_nsec};
 }
 
-int64_t lh_mono_since_ns(lh_mono start) {
+int64_t lh_mono_since_ns(lh_mono start)
+{
     return lh_mono_now().ns - start.ns;
 }
 
-int64_t lh_mono_since_ms(lh_mono start) {
+int64_t lh_mono_since_ms(lh_mono start)
+{
     return lh_mono_since_ns(start) / NS_PER_MS;
 }
 
-double lh_mono_since_s(lh_mono start) {
+double lh_mono_since_s(lh_mono start)
+{
     return (double)lh_mono_since_ns(start) / NS_PER_S;
 }
 
-lh_deadline lh_deadline_in_ms(int64_t ms) {
+lh_deadline lh_deadline_in_ms(int64_t ms)
+{
     int64_t ns;
     if (__builtin_mul_overflow(ms, (int64_t)NS_PER_MS, &ns) ||
         __builtin_add_overflow(ns, lh_mono_now().ns, &ns))
@@ -51,15 +57,18 @@ lh_deadline lh_deadline_in_ms(int64_t ms) {
     return (lh_deadline){ns};
 }
 
-lh_deadline lh_deadline_sooner(lh_deadline a, lh_deadline b) {
+lh_deadline lh_deadline_sooner(lh_deadline a, lh_deadline b)
+{
     return a.ns < b.ns ? a : b;
 }
 
-bool lh_deadline_passed(lh_deadline deadline) {
+bool lh_deadline_passed(lh_deadline deadline)
+{
     return deadline.ns != LH_NO_DEADLINE.ns && lh_mono_now().ns >= deadline.ns;
 }
 
-int lh_deadline_left_ms(lh_deadline deadline) {
+int lh_deadline_left_ms(lh_deadline deadline)
+{
     if (deadline.ns == LH_NO_DEADLINE.ns)
         return INT_MAX;
     int64_t left_ns = deadline.ns - lh_mono_now().ns;
@@ -70,12 +79,14 @@ int lh_deadline_left_ms(lh_deadline deadline) {
     return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
-struct timespec lh_deadline_timespec(lh_deadline deadline) {
+struct timespec lh_deadline_timespec(lh_deadline deadline)
+{
     int64_t ns = deadline.ns > 0 ? deadline.ns : 0;
     return (struct timespec){.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
 }
 
-void lh_sleep_ms(int64_t ms) {
+void lh_sleep_ms(int64_t ms)
+{
     struct timespec until = lh_deadline_timespec(lh_deadline_in_ms(ms));
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
         continue;
@@ -95,7 +106,8 @@ struct civil {
  * before 1970. */
 enum { ERA_DAYS = 146097, DAYS_TO_1970 = 719468 };
 
-static int64_t days_from_civil(struct civil date) {
+static int64_t days_from_civil(struct civil date)
+{
     int64_t year = date.month <= 2 ? date.year - 1 : date.year;
     int64_t era = (year >= 0 ? year : year - 399) / 400;
     int64_t year_of_era = year - era * 400;
@@ -105,7 +117,8 @@ static int64_t days_from_civil(struct civil date) {
     return era * ERA_DAYS + day_of_era - DAYS_TO_1970;
 }
 
-static struct civil civil_from_days(int64_t days) {
+static struct civil civil_from_days(int64_t days)
+{
     days += DAYS_TO_1970;
     int64_t era = (days >= 0 ? days : days - (ERA_DAYS - 1)) / ERA_DAYS;
     int64_t day_of_era = days - era * ERA_DAYS;
@@ -122,7 +135,8 @@ static struct civil civil_from_days(int64_t days) {
     };
 }
 
-static unsigned days_in_month(int64_t year, unsigned month) {
+static unsigned days_in_month(int64_t year, unsigned month)
+{
     static const unsigned char days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     return month == 2 && leap ? 29 : days[month - 1];
@@ -133,12 +147,14 @@ static unsigned days_in_month(int64_t year, unsigned month) {
 /* 9999-12-31T23:59:59.999Z: beyond it a year has five digits. */
 static const lh_time_ms text_time_max = INT64_C(253402300799999);
 
-static lh_time_ms clamp_for_text(lh_time_ms time) {
+static lh_time_ms clamp_for_text(lh_time_ms time)
+{
     return time < 0 ? 0 : time > text_time_max ? text_time_max : time;
 }
 
 /* `count` decimal digits; returns the place after them. */
-static char *put_digits(char *out, unsigned value, unsigned count) {
+static char *put_digits(char *out, unsigned value, unsigned count)
+{
     for (unsigned i = count; i > 0; i--) {
         out[i - 1] = (char)('0' + value % 10);
         value /= 10;
@@ -146,14 +162,16 @@ static char *put_digits(char *out, unsigned value, unsigned count) {
     return out + count;
 }
 
-static char *put_text(char *out, const char *text) {
+static char *put_text(char *out, const char *text)
+{
     size_t len = strlen(text);
     memcpy(out, text, len);
     return out + len;
 }
 
 /* hh:mm:ss */
-static char *put_clock(char *out, unsigned second_of_day) {
+static char *put_clock(char *out, unsigned second_of_day)
+{
     out = put_digits(out, second_of_day / 3600, 2);
     *out++ = ':';
     out = put_digits(out, second_of_day / 60 % 60, 2);
@@ -161,7 +179,8 @@ static char *put_clock(char *out, unsigned second_of_day) {
     return put_digits(out, second_of_day % 60, 2);
 }
 
-void lh_format_rfc3339(lh_time_ms time, char out[LH_RFC3339_SIZE]) {
+void lh_format_rfc3339(lh_time_ms time, char out[LH_RFC3339_SIZE])
+{
     time = clamp_for_text(time);
     int64_t second = time / MS_PER_S;
     struct civil date = civil_from_days(second / S_PER_DAY);
@@ -178,7 +197,8 @@ void lh_format_rfc3339(lh_time_ms time, char out[LH_RFC3339_SIZE]) {
     *out = '\0';
 }
 
-void lh_format_http_date(lh_time_ms time, char out[LH_HTTP_DATE_SIZE]) {
+void lh_format_http_date(lh_time_ms time, char out[LH_HTTP_DATE_SIZE])
+{
     int64_t second = clamp_for_text(time) / MS_PER_S;
     int64_t days = second / S_PER_DAY;
     struct civil date = civil_from_days(days);
@@ -196,7 +216,8 @@ void lh_format_http_date(lh_time_ms time, char out[LH_HTTP_DATE_SIZE]) {
 }
 
 /* Exactly `count` digits off the front of *rest. */
-static bool take_digits(lh_str *rest, unsigned count, unsigned *ret) {
+static bool take_digits(lh_str *rest, unsigned count, unsigned *ret)
+{
     if (rest->len < count)
         return false;
     unsigned value = 0;
@@ -210,7 +231,8 @@ static bool take_digits(lh_str *rest, unsigned count, unsigned *ret) {
     return true;
 }
 
-static bool take_text(lh_str *rest, const char *text) {
+static bool take_text(lh_str *rest, const char *text)
+{
     if (!lh_str_starts(*rest, text))
         return false;
     *rest = lh_str_skip(*rest, strlen(text));
@@ -218,7 +240,8 @@ static bool take_text(lh_str *rest, const char *text) {
 }
 
 /* hh:mm:ss; a leap second counts as the second after it. */
-static bool take_clock(lh_str *rest, int64_t *ret_second_of_day) {
+static bool take_clock(lh_str *rest, int64_t *ret_second_of_day)
+{
     unsigned hour, minute, second;
     if (!take_digits(rest, 2, &hour) || !take_text(rest, ":") || !take_digits(rest, 2, &minute) ||
         !take_text(rest, ":") || !take_digits(rest, 2, &second))
@@ -230,7 +253,8 @@ static bool take_clock(lh_str *rest, int64_t *ret_second_of_day) {
 }
 
 /* The date at the front as days since 1970-01-01. */
-static bool take_date(lh_str *rest, int64_t *ret_days) {
+static bool take_date(lh_str *rest, int64_t *ret_days)
+{
     unsigned year, month, day;
     if (!take_digits(rest, 4, &year) || !take_text(rest, "-") || !take_digits(rest, 2, &month) ||
         !take_text(rest, "-") || !take_digits(rest, 2, &day))
@@ -242,7 +266,8 @@ static bool take_date(lh_str *rest, int64_t *ret_days) {
 }
 
 /* ".123": of any length; what is finer than a millisecond is cut. */
-static bool take_fraction(lh_str *rest, int64_t *ret_ms) {
+static bool take_fraction(lh_str *rest, int64_t *ret_ms)
+{
     *ret_ms = 0;
     if (!take_text(rest, "."))
         return true;
@@ -257,7 +282,8 @@ static bool take_fraction(lh_str *rest, int64_t *ret_ms) {
 }
 
 /* "Z" or "+hh:mm" as minutes east of Greenwich. */
-static bool take_offset(lh_str *rest, int64_t *ret_minutes) {
+static bool take_offset(lh_str *rest, int64_t *ret_minutes)
+{
     if (take_text(rest, "Z") || take_text(rest, "z")) {
         *ret_minutes = 0;
         return true;
@@ -272,7 +298,8 @@ static bool take_offset(lh_str *rest, int64_t *ret_minutes) {
     return true;
 }
 
-bool lh_parse_rfc3339(lh_str text, lh_time_ms *ret) {
+bool lh_parse_rfc3339(lh_str text, lh_time_ms *ret)
+{
     int64_t days;
     if (!take_date(&text, &days))
         return false;
@@ -288,7 +315,8 @@ bool lh_parse_rfc3339(lh_str text, lh_time_ms *ret) {
     return true;
 }
 
-bool lh_parse_http_date(lh_str text, lh_time_ms *ret) {
+bool lh_parse_http_date(lh_str text, lh_time_ms *ret)
+{
     unsigned weekday = 0;
     while (weekday < 7 && !take_text(&text, day_names[weekday]))
         weekday++;

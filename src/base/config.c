@@ -15,7 +15,8 @@
 
 enum { FILE_BYTES_MAX = 1 << 20, NAME_BYTES_MAX = 128 };
 
-static bool is_text(enum lh_option_type type) {
+static bool is_text(enum lh_option_type type)
+{
     switch (type) {
     case LH_OPTION_STRING:
     case LH_OPTION_ADDRESS:
@@ -34,15 +35,18 @@ static bool is_text(enum lh_option_type type) {
 
 /* ---- members of the settings struct ---- */
 
-static void *member(const struct lh_option *option, void *settings) {
+static void *member(const struct lh_option *option, void *settings)
+{
     return (char *)settings + option->offset;
 }
 
-static const void *member_const(const struct lh_option *option, const void *settings) {
+static const void *member_const(const struct lh_option *option, const void *settings)
+{
     return (const char *)settings + option->offset;
 }
 
-static void set_text(const struct lh_option *option, void *settings, char *owned) {
+static void set_text(const struct lh_option *option, void *settings, char *owned)
+{
     char **slot = member(option, settings);
     free(*slot);
     *slot = owned;
@@ -72,7 +76,8 @@ static const struct unit duration_units[] = {
 
 /* "12unit" or "12 unit". A number without unit counts only if it is 0 or `unit_needed` is false. */
 static bool parse_with_unit(lh_str text, const struct unit *units, size_t unit_count,
-                            bool unit_needed, int64_t *ret) {
+                            bool unit_needed, int64_t *ret)
+{
     size_t digits = 0;
     while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
         digits++;
@@ -98,23 +103,27 @@ static bool parse_with_unit(lh_str text, const struct unit *units, size_t unit_c
     return false;
 }
 
-bool lh_parse_bytes(lh_str text, int64_t *ret) {
+bool lh_parse_bytes(lh_str text, int64_t *ret)
+{
     return parse_with_unit(text, byte_units, LH_COUNT(byte_units), false, ret);
 }
 
-bool lh_parse_duration_ms(lh_str text, int64_t *ret) {
+bool lh_parse_duration_ms(lh_str text, int64_t *ret)
+{
     return parse_with_unit(text, duration_units, LH_COUNT(duration_units), true, ret);
 }
 
 static void format_with_unit(int64_t value, const struct unit *units, size_t unit_count,
-                             struct lh_buf *out) {
+                             struct lh_buf *out)
+{
     const struct unit *unit = units;
     while (unit < units + unit_count - 1 && (value == 0 || value % unit->factor != 0))
         unit++;
     lh_buf_printf(out, "%lld%s", (long long)(value / unit->factor), unit->name);
 }
 
-static void format_number(enum lh_option_type type, int64_t value, struct lh_buf *out) {
+static void format_number(enum lh_option_type type, int64_t value, struct lh_buf *out)
+{
     if (type == LH_OPTION_BYTES)
         format_with_unit(value, byte_units, LH_COUNT(byte_units), out);
     else if (type == LH_OPTION_DURATION)
@@ -123,7 +132,8 @@ static void format_number(enum lh_option_type type, int64_t value, struct lh_buf
         lh_buf_printf(out, "%lld", (long long)value);
 }
 
-bool lh_parse_address(lh_str text, char *ret_host, size_t host_size, uint16_t *ret_port) {
+bool lh_parse_address(lh_str text, char *ret_host, size_t host_size, uint16_t *ret_port)
+{
     size_t colon = text.len;
     while (colon > 0 && text.ptr[colon - 1] != ':')
         colon--;
@@ -150,13 +160,15 @@ bool lh_parse_address(lh_str text, char *ret_host, size_t host_size, uint16_t *r
 /* ---- one value ---- */
 
 /* "storaged.listen", or the key alone at the top level. */
-static void option_name(const struct lh_option *option, char out[NAME_BYTES_MAX]) {
+static void option_name(const struct lh_option *option, char out[NAME_BYTES_MAX])
+{
     const char *dot = option->section[0] ? "." : "";
     snprintf(out, NAME_BYTES_MAX, "%s%s%s", option->section, dot, option->key);
 }
 
 static lh_code wrong_value(const struct lh_option *option, lh_str text, const char *wanted,
-                           struct lh_error *err) {
+                           struct lh_error *err)
+{
     char name[NAME_BYTES_MAX];
     option_name(option, name);
     return lh_fail(err, LH_INVALID_CONFIG, "%s is \"%.*s\", but it must be %s", name, LH_FMT(text),
@@ -164,7 +176,8 @@ static lh_code wrong_value(const struct lh_option *option, lh_str text, const ch
 }
 
 static lh_code set_number(const struct lh_option *option, lh_str text, void *settings,
-                          struct lh_error *err) {
+                          struct lh_error *err)
+{
     int64_t value = 0;
     if (option->type == LH_OPTION_BYTES && !lh_parse_bytes(text, &value))
         return wrong_value(option, text, "a size such as 4096, \"64KiB\" or \"5GiB\"", err);
@@ -186,7 +199,8 @@ static lh_code set_number(const struct lh_option *option, lh_str text, void *set
 }
 
 static lh_code set_bool(const struct lh_option *option, lh_str text, void *settings,
-                        struct lh_error *err) {
+                        struct lh_error *err)
+{
     bool value = lh_str_is(text, "true");
     if (!value && !lh_str_is(text, "false"))
         return wrong_value(option, text, "true or false", err);
@@ -194,7 +208,8 @@ static lh_code set_bool(const struct lh_option *option, lh_str text, void *setti
     return LH_OK;
 }
 
-static lh_code check_choice(const struct lh_option *option, lh_str text, struct lh_error *err) {
+static lh_code check_choice(const struct lh_option *option, lh_str text, struct lh_error *err)
+{
     const char *words[16];
     size_t count = 0;
     LH_AUTO_FREE char *space = lh_strdup(option->choices);
@@ -213,13 +228,15 @@ static lh_code check_choice(const struct lh_option *option, lh_str text, struct 
     return nearest ? lh_hint(err, "did you mean \"%s\"?", nearest) : code;
 }
 
-static bool is_url(lh_str text) {
+static bool is_url(lh_str text)
+{
     return text.len == 0 || lh_str_is(text, "auto") ||
            (lh_str_starts(text, "http://") && text.len > strlen("http://")) ||
            (lh_str_starts(text, "https://") && text.len > strlen("https://"));
 }
 
-static lh_code check_text(const struct lh_option *option, lh_str text, struct lh_error *err) {
+static lh_code check_text(const struct lh_option *option, lh_str text, struct lh_error *err)
+{
     if (text.len > 0 && memchr(text.ptr, '\0', text.len))
         return wrong_value(option, text, "a text without NUL", err);
     char host[256];
@@ -234,7 +251,8 @@ static lh_code check_text(const struct lh_option *option, lh_str text, struct lh
 }
 
 lh_code lh_config_set(const struct lh_option *option, lh_str text, void *settings,
-                      struct lh_error *err) {
+                      struct lh_error *err)
+{
     if (option->type == LH_OPTION_BOOL)
         return set_bool(option, text, settings, err);
     if (!is_text(option->type))
@@ -244,7 +262,8 @@ lh_code lh_config_set(const struct lh_option *option, lh_str text, void *setting
     return LH_OK;
 }
 
-void lh_config_format(const struct lh_option *option, const void *settings, struct lh_buf *out) {
+void lh_config_format(const struct lh_option *option, const void *settings, struct lh_buf *out)
+{
     const void *slot = member_const(option, settings);
     if (is_text(option->type)) {
         const char *const *text = slot;
@@ -262,7 +281,8 @@ void lh_config_format(const struct lh_option *option, const void *settings, stru
 
 /* ---- names ---- */
 
-size_t lh_config_find(const struct lh_option *options, size_t count, lh_str section, lh_str key) {
+size_t lh_config_find(const struct lh_option *options, size_t count, lh_str section, lh_str key)
+{
     for (size_t i = 0; i < count; i++) {
         if (lh_str_is(section, options[i].section) && lh_str_is(key, options[i].key))
             return i;
@@ -279,7 +299,8 @@ struct loading {
     const char *file;
 };
 
-static bool section_is_known(const struct loading *loading, lh_str section) {
+static bool section_is_known(const struct loading *loading, lh_str section)
+{
     for (size_t i = 0; i < loading->count; i++) {
         if (lh_str_is(section, loading->options[i].section))
             return true;
@@ -289,7 +310,8 @@ static bool section_is_known(const struct loading *loading, lh_str section) {
 
 /* Names what is not known, and what may have been meant. */
 static lh_code unknown_name(const struct loading *loading, lh_str section, lh_str key,
-                            struct lh_error *err) {
+                            struct lh_error *err)
+{
     bool known_section = section_is_known(loading, section);
     LH_AUTO_FREE const char **candidates = lh_calloc(loading->count, sizeof(*candidates));
     size_t candidate_count = 0;
@@ -314,7 +336,8 @@ static lh_code unknown_name(const struct loading *loading, lh_str section, lh_st
 }
 
 static lh_code set_named(struct loading *loading, lh_str section, lh_str key, lh_str value,
-                         enum lh_config_origin origin, struct lh_error *err) {
+                         enum lh_config_origin origin, struct lh_error *err)
+{
     size_t i = lh_config_find(loading->options, loading->count, section, key);
     if (i == loading->count)
         return unknown_name(loading, section, key, err);
@@ -325,7 +348,8 @@ static lh_code set_named(struct loading *loading, lh_str section, lh_str key, lh
 
 /* ---- the sources ---- */
 
-static lh_code apply_defaults(struct loading *loading, struct lh_error *err) {
+static lh_code apply_defaults(struct loading *loading, struct lh_error *err)
+{
     for (size_t i = 0; i < loading->count; i++) {
         const struct lh_option *option = &loading->options[i];
         LH_TRY(lh_config_set(option, lh_str_from(option->fallback), loading->settings, err));
@@ -335,7 +359,8 @@ static lh_code apply_defaults(struct loading *loading, struct lh_error *err) {
 }
 
 static lh_code on_file_value(void *ctx, lh_str section, lh_str key, lh_str value, uint64_t line,
-                             uint64_t column, struct lh_error *err) {
+                             uint64_t column, struct lh_error *err)
+{
     (void)line; /* lh_toml_parse puts both into *err */
     (void)column;
     struct loading *loading = ctx;
@@ -344,7 +369,8 @@ static lh_code on_file_value(void *ctx, lh_str section, lh_str key, lh_str value
     return set_named(loading, section, key, value, LH_FROM_FILE, err);
 }
 
-static lh_code apply_file(struct loading *loading, struct lh_error *err) {
+static lh_code apply_file(struct loading *loading, struct lh_error *err)
+{
     LH_AUTO_FREE char *bytes = NULL;
     size_t len;
     if (lh_read_file(loading->file, FILE_BYTES_MAX, &bytes, &len, err) != LH_OK) {
@@ -359,7 +385,8 @@ static lh_code apply_file(struct loading *loading, struct lh_error *err) {
 }
 
 /* Paths of the file, and the defaults that stand for what it leaves out, start at its folder. */
-static void place_paths(struct loading *loading) {
+static void place_paths(struct loading *loading)
+{
     const char *slash = strrchr(loading->file, '/');
     if (!slash)
         return;
@@ -376,7 +403,8 @@ static void place_paths(struct loading *loading) {
 }
 
 /* "STORAGED__LISTEN" to "storaged" and "listen"; "DATA_DIR" to "" and "data_dir". */
-static void split_variable(char *name, lh_str *ret_section, lh_str *ret_key) {
+static void split_variable(char *name, lh_str *ret_section, lh_str *ret_key)
+{
     for (char *c = name; *c; c++) {
         if (*c >= 'A' && *c <= 'Z')
             *c = (char)(*c - 'A' + 'a');
@@ -386,7 +414,8 @@ static void split_variable(char *name, lh_str *ret_section, lh_str *ret_key) {
     *ret_key = lh_str_from(cut ? cut + 2 : name);
 }
 
-static lh_code apply_variable(struct loading *loading, const char *variable, struct lh_error *err) {
+static lh_code apply_variable(struct loading *loading, const char *variable, struct lh_error *err)
+{
     const char *equals = strchr(variable, '=');
     lh_str whole_name = lh_str_of(variable, equals ? (size_t)(equals - variable) : 0);
     if (!lh_str_starts(whole_name, "LAKEHOUSE_"))
@@ -406,14 +435,16 @@ static lh_code apply_variable(struct loading *loading, const char *variable, str
 }
 
 static lh_code apply_environment(struct loading *loading, char *const *environment,
-                                 struct lh_error *err) {
+                                 struct lh_error *err)
+{
     for (char *const *variable = environment; *variable; variable++)
         LH_TRY(apply_variable(loading, *variable, err));
     return LH_OK;
 }
 
 static lh_code apply_flags(struct loading *loading, const struct lh_config_flag *flags,
-                           size_t flag_count, struct lh_error *err) {
+                           size_t flag_count, struct lh_error *err)
+{
     for (size_t i = 0; i < flag_count; i++) {
         const struct lh_config_flag *flag = &flags[i];
         LH_TRY(set_named(loading, flag->section, flag->key, flag->value, LH_FROM_FLAG, err));
@@ -422,7 +453,8 @@ static lh_code apply_flags(struct loading *loading, const struct lh_config_flag 
 }
 
 static lh_code apply_all(struct loading *loading, const struct lh_config_source *source,
-                         struct lh_error *err) {
+                         struct lh_error *err)
+{
     LH_TRY(apply_defaults(loading, err));
     if (source->file) {
         LH_TRY(apply_file(loading, err));
@@ -434,7 +466,8 @@ static lh_code apply_all(struct loading *loading, const struct lh_config_source 
 }
 
 /* Every member 0, so that lh_config_free accepts the settings however far the loading comes. */
-static void clear(const struct lh_option *options, size_t count, void *settings) {
+static void clear(const struct lh_option *options, size_t count, void *settings)
+{
     for (size_t i = 0; i < count; i++) {
         enum lh_option_type type = options[i].type;
         size_t bytes = is_text(type)            ? sizeof(char *)
@@ -446,7 +479,8 @@ static void clear(const struct lh_option *options, size_t count, void *settings)
 
 lh_code lh_config_load(const struct lh_option *options, size_t count,
                        const struct lh_config_source *source, void *settings,
-                       enum lh_config_origin *origins, struct lh_error *err) {
+                       enum lh_config_origin *origins, struct lh_error *err)
+{
     clear(options, count, settings);
     LH_AUTO_FREE enum lh_config_origin *found = lh_calloc(count, sizeof(*found));
     struct loading loading = {options, count, settings, found, source->file};
@@ -460,7 +494,8 @@ lh_code lh_config_load(const struct lh_option *options, size_t count,
     return LH_OK;
 }
 
-void lh_config_free(const struct lh_option *options, size_t count, void *settings) {
+void lh_config_free(const struct lh_option *options, size_t count, void *settings)
+{
     for (size_t i = 0; i < count; i++) {
         if (is_text(options[i].type))
             set_text(&options[i], settings, NULL);

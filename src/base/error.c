@@ -27,13 +27,15 @@ static const struct code_facts facts_of[] = {
 #undef LH_ERROR
 };
 
-static const struct code_facts *facts(lh_code code) {
+static const struct code_facts *facts(lh_code code)
+{
     LH_CHECK((size_t)code < LH_COUNT(facts_of));
     return &facts_of[code];
 }
 
 /* The end of a message that was cut at `len`: before the character of which only a part fits. */
-static size_t whole_characters(const char *text, size_t len) {
+static size_t whole_characters(const char *text, size_t len)
+{
     size_t start = len;
     while (start > 0 && ((unsigned char)text[start - 1] & 0xC0) == 0x80)
         start--;
@@ -46,19 +48,22 @@ static size_t whole_characters(const char *text, size_t len) {
 
 /* vsnprintf that cuts at a character's boundary. */
 __attribute__((format(printf, 3, 0))) static void format_cut(char *out, size_t out_size,
-                                                             const char *format, va_list args) {
+                                                             const char *format, va_list args)
+{
     int len = vsnprintf(out, out_size, format, args);
     LH_CHECK(len >= 0);
     if ((size_t)len >= out_size)
         out[whole_characters(out, out_size - 1)] = '\0';
 }
 
-static void fill(struct lh_error *err, lh_code code, int sys_errno, const char *message) {
+static void fill(struct lh_error *err, lh_code code, int sys_errno, const char *message)
+{
     *err = (struct lh_error){.code = code, .sys_errno = sys_errno};
     memcpy(err->message, message, strlen(message) + 1);
 }
 
-lh_code lh_fail(struct lh_error *err, lh_code code, const char *format, ...) {
+lh_code lh_fail(struct lh_error *err, lh_code code, const char *format, ...)
+{
     LH_CHECK(code != LH_OK);
     char message[LH_ERROR_MESSAGE_MAX];
     va_list args;
@@ -69,7 +74,8 @@ lh_code lh_fail(struct lh_error *err, lh_code code, const char *format, ...) {
     return code;
 }
 
-static lh_code code_of_errno(int sys_errno) {
+static lh_code code_of_errno(int sys_errno)
+{
     switch (sys_errno) {
     case ENOSPC:
     case EDQUOT:
@@ -86,14 +92,16 @@ static lh_code code_of_errno(int sys_errno) {
 /* Formats without the fixed array's size in the compiler's way: joins two texts and cuts the whole.
  */
 __attribute__((format(printf, 3, 4))) static void join_cut(char *out, size_t out_size,
-                                                           const char *format, ...) {
+                                                           const char *format, ...)
+{
     va_list args;
     va_start(args, format);
     format_cut(out, out_size, format, args);
     va_end(args);
 }
 
-lh_code lh_fail_errno(struct lh_error *err, const char *format, ...) {
+lh_code lh_fail_errno(struct lh_error *err, const char *format, ...)
+{
     int sys_errno = errno;
     char what[LH_ERROR_MESSAGE_MAX];
     va_list args;
@@ -109,7 +117,8 @@ lh_code lh_fail_errno(struct lh_error *err, const char *format, ...) {
     return err->code;
 }
 
-lh_code lh_hint(struct lh_error *err, const char *format, ...) {
+lh_code lh_hint(struct lh_error *err, const char *format, ...)
+{
     LH_CHECK(err->code != LH_OK);
     char hint[LH_ERROR_HINT_MAX];
     va_list args;
@@ -120,7 +129,8 @@ lh_code lh_hint(struct lh_error *err, const char *format, ...) {
     return err->code;
 }
 
-lh_code lh_fail_context(struct lh_error *err, const char *format, ...) {
+lh_code lh_fail_context(struct lh_error *err, const char *format, ...)
+{
     LH_CHECK(err->code != LH_OK);
     char context[LH_ERROR_MESSAGE_MAX];
     va_list args;
@@ -134,19 +144,23 @@ lh_code lh_fail_context(struct lh_error *err, const char *format, ...) {
     return err->code;
 }
 
-int lh_code_status(lh_code code) {
+int lh_code_status(lh_code code)
+{
     return facts(code)->status;
 }
 
-const char *lh_code_word(lh_code code) {
+const char *lh_code_word(lh_code code)
+{
     return facts(code)->word;
 }
 
-const char *lh_code_title(lh_code code) {
+const char *lh_code_title(lh_code code)
+{
     return facts(code)->title;
 }
 
-lh_code lh_code_from_word(const char *word, size_t len) {
+lh_code lh_code_from_word(const char *word, size_t len)
+{
     for (size_t i = 1; i < LH_COUNT(facts_of); i++) {
         if (strlen(facts_of[i].word) == len && memcmp(facts_of[i].word, word, len) == 0)
             return (lh_code)i;
@@ -154,7 +168,8 @@ lh_code lh_code_from_word(const char *word, size_t len) {
     return LH_INTERNAL;
 }
 
-bool lh_code_is_public(lh_code code) {
+bool lh_code_is_public(lh_code code)
+{
     /* These speak of files and system calls. LH_CORRUPT is public: damage is named, never hidden.
      */
     return code != LH_INTERNAL && code != LH_IO;

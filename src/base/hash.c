@@ -24,14 +24,16 @@
 static EVP_MD *md_sha256, *md_md5, *md_sha1;
 static pthread_once_t fetched = PTHREAD_ONCE_INIT;
 
-static void fetch_algorithms(void) {
+static void fetch_algorithms(void)
+{
     md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     md_md5 = EVP_MD_fetch(NULL, "MD5", NULL);
     md_sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
     LH_CHECK(md_sha256 && md_md5 && md_sha1);
 }
 
-static EVP_MD *algorithm(enum lh_digest_kind kind) {
+static EVP_MD *algorithm(enum lh_digest_kind kind)
+{
     LH_CHECK(pthread_once(&fetched, fetch_algorithms) == 0);
     switch (kind) {
     case LH_DIGEST_SHA256:
@@ -46,7 +48,8 @@ struct lh_digest {
     EVP_MD_CTX *context;
 };
 
-struct lh_digest *lh_digest_new(enum lh_digest_kind kind) {
+struct lh_digest *lh_digest_new(enum lh_digest_kind kind)
+{
     struct lh_digest *digest = lh_malloc(sizeof(*digest));
     digest->context = EVP_MD_CTX_new();
     LH_CHECK(digest->context);
@@ -54,36 +57,43 @@ struct lh_digest *lh_digest_new(enum lh_digest_kind kind) {
     return digest;
 }
 
-void lh_digest_update(struct lh_digest *digest, const void *bytes, size_t len) {
+void lh_digest_update(struct lh_digest *digest, const void *bytes, size_t len)
+{
     LH_CHECK(EVP_DigestUpdate(digest->context, bytes, len) == 1);
 }
 
-void lh_digest_final(struct lh_digest *digest, uint8_t *out) {
+void lh_digest_final(struct lh_digest *digest, uint8_t *out)
+{
     LH_CHECK(EVP_DigestFinal_ex(digest->context, out, NULL) == 1);
 }
 
-void lh_digest_free(struct lh_digest *digest) {
+void lh_digest_free(struct lh_digest *digest)
+{
     if (!digest)
         return;
     EVP_MD_CTX_free(digest->context);
     free(digest);
 }
 
-void lh_digest_cleanup(struct lh_digest **digest) {
+void lh_digest_cleanup(struct lh_digest **digest)
+{
     lh_digest_free(*digest);
 }
 
-void lh_sha256(const void *bytes, size_t len, uint8_t out[LH_SHA256_SIZE]) {
+void lh_sha256(const void *bytes, size_t len, uint8_t out[LH_SHA256_SIZE])
+{
     LH_CHECK(EVP_Digest(bytes, len, out, NULL, algorithm(LH_DIGEST_SHA256), NULL) == 1);
 }
 
-void lh_sha256_hex(const void *bytes, size_t len, char out[LH_SHA256_HEX]) {
+void lh_sha256_hex(const void *bytes, size_t len, char out[LH_SHA256_HEX])
+{
     uint8_t digest[LH_SHA256_SIZE];
     lh_sha256(bytes, len, digest);
     lh_hex(digest, sizeof(digest), out);
 }
 
-void lh_md5(const void *bytes, size_t len, uint8_t out[LH_MD5_SIZE]) {
+void lh_md5(const void *bytes, size_t len, uint8_t out[LH_MD5_SIZE])
+{
     LH_CHECK(EVP_Digest(bytes, len, out, NULL, algorithm(LH_DIGEST_MD5), NULL) == 1);
 }
 
@@ -93,11 +103,13 @@ struct lh_xxh3 {
     XXH3_state_t state;
 };
 
-uint64_t lh_xxh3(const void *bytes, size_t len) {
+uint64_t lh_xxh3(const void *bytes, size_t len)
+{
     return XXH3_64bits(bytes, len);
 }
 
-struct lh_xxh3 *lh_xxh3_new(void) {
+struct lh_xxh3 *lh_xxh3_new(void)
+{
     void *memory = NULL;
     LH_CHECK(posix_memalign(&memory, _Alignof(struct lh_xxh3), sizeof(struct lh_xxh3)) == 0);
     struct lh_xxh3 *state = memory;
@@ -105,25 +117,30 @@ struct lh_xxh3 *lh_xxh3_new(void) {
     return state;
 }
 
-void lh_xxh3_reset(struct lh_xxh3 *state) {
+void lh_xxh3_reset(struct lh_xxh3 *state)
+{
     LH_CHECK(XXH3_64bits_reset(&state->state) == XXH_OK);
 }
 
-void lh_xxh3_update(struct lh_xxh3 *state, const void *bytes, size_t len) {
+void lh_xxh3_update(struct lh_xxh3 *state, const void *bytes, size_t len)
+{
     LH_CHECK(XXH3_64bits_update(&state->state, bytes, len) == XXH_OK);
 }
 
-uint64_t lh_xxh3_value(const struct lh_xxh3 *state) {
+uint64_t lh_xxh3_value(const struct lh_xxh3 *state)
+{
     return XXH3_64bits_digest(&state->state);
 }
 
-void lh_xxh3_free(struct lh_xxh3 *state) {
+void lh_xxh3_free(struct lh_xxh3 *state)
+{
     free(state);
 }
 
 /* ---- random bytes and UUIDs ---- */
 
-void lh_random_bytes(void *out, size_t len) {
+void lh_random_bytes(void *out, size_t len)
+{
     char *next = out;
     while (len > 0) {
         ssize_t got = getrandom(next, len, 0);
@@ -136,7 +153,8 @@ void lh_random_bytes(void *out, size_t len) {
 }
 
 /* Sets version and variant (RFC 9562 sections 4.1 and 4.2) and writes the text. */
-static void uuid_text(uint8_t bytes[16], unsigned version, char out[LH_UUID_TEXT]) {
+static void uuid_text(uint8_t bytes[16], unsigned version, char out[LH_UUID_TEXT])
+{
     bytes[6] = (uint8_t)((bytes[6] & 0x0F) | version << 4);
     bytes[8] = (uint8_t)((bytes[8] & 0x3F) | 0x80);
     char hex[33];
@@ -153,14 +171,16 @@ static void uuid_text(uint8_t bytes[16], unsigned version, char out[LH_UUID_TEXT
     *out = '\0';
 }
 
-void lh_uuid4(char out[LH_UUID_TEXT]) {
+void lh_uuid4(char out[LH_UUID_TEXT])
+{
     uint8_t bytes[16];
     lh_random_bytes(bytes, sizeof(bytes));
     uuid_text(bytes, 4, out);
 }
 
 /* The 16 bytes of a UUID in canonical text. */
-static bool uuid_parse(const char *text, uint8_t out[16]) {
+static bool uuid_parse(const char *text, uint8_t out[16])
+{
     char hex[32];
     size_t len = 0;
     for (; *text; text++) {
@@ -173,7 +193,8 @@ static bool uuid_parse(const char *text, uint8_t out[16]) {
     return lh_unhex(lh_str_of(hex, len), out, 16);
 }
 
-void lh_uuid5(const char *namespace_uuid, lh_str name, char out[LH_UUID_TEXT]) {
+void lh_uuid5(const char *namespace_uuid, lh_str name, char out[LH_UUID_TEXT])
+{
     LH_CHECK(pthread_once(&fetched, fetch_algorithms) == 0);
     uint8_t namespace_bytes[16];
     LH_CHECK(uuid_parse(namespace_uuid, namespace_bytes));
@@ -188,7 +209,8 @@ void lh_uuid5(const char *namespace_uuid, lh_str name, char out[LH_UUID_TEXT]) {
     uuid_text(digest, 5, out);
 }
 
-void lh_uuid7(char out[LH_UUID_TEXT]) {
+void lh_uuid7(char out[LH_UUID_TEXT])
+{
     uint8_t bytes[16];
     lh_random_bytes(bytes, sizeof(bytes));
     uint64_t ms = (uint64_t)lh_now_ms();
@@ -202,7 +224,8 @@ void lh_uuid7(char out[LH_UUID_TEXT]) {
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-void lh_base64_encode(const void *bytes, size_t len, char *out) {
+void lh_base64_encode(const void *bytes, size_t len, char *out)
+{
     const uint8_t *in = bytes;
     for (; len >= 3; len -= 3, in += 3) {
         *out++ = base64_digits[in[0] >> 2];
@@ -220,7 +243,8 @@ void lh_base64_encode(const void *bytes, size_t len, char *out) {
     *out = '\0';
 }
 
-static int base64_value(char c) {
+static int base64_value(char c)
+{
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
     if (c >= 'a' && c <= 'z')
@@ -230,7 +254,8 @@ static int base64_value(char c) {
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-bool lh_base64_decode(lh_str text, void *out, size_t out_max, size_t *ret_len) {
+bool lh_base64_decode(lh_str text, void *out, size_t out_max, size_t *ret_len)
+{
     if (text.len % 4 != 0)
         return false;
     size_t digits = text.len;

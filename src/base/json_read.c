@@ -11,7 +11,8 @@
 enum { DEPTH_MAX = 128 };
 
 /* The deepest nesting of brackets outside of strings. What is no JSON is found by the parser. */
-static unsigned nesting(lh_str text) {
+static unsigned nesting(lh_str text)
+{
     unsigned depth = 0, deepest = 0;
     bool in_string = false;
     for (size_t i = 0; i < text.len; i++) {
@@ -33,7 +34,8 @@ static unsigned nesting(lh_str text) {
     return deepest;
 }
 
-lh_code lh_json_parse(lh_str text, json_t **ret_root, struct lh_error *err) {
+lh_code lh_json_parse(lh_str text, json_t **ret_root, struct lh_error *err)
+{
     if (nesting(text) > DEPTH_MAX)
         return lh_fail(err, LH_INVALID, "the JSON is nested deeper than %d levels", DEPTH_MAX);
     json_error_t error;
@@ -52,11 +54,13 @@ lh_code lh_json_parse(lh_str text, json_t **ret_root, struct lh_error *err) {
     return LH_OK;
 }
 
-void lh_json_cleanup(json_t **root) {
+void lh_json_cleanup(json_t **root)
+{
     json_decref(*root); /* accepts NULL */
 }
 
-static const char *type_name(const json_t *value) {
+static const char *type_name(const json_t *value)
+{
     switch (json_typeof(value)) {
     case JSON_OBJECT:
         return "an object";
@@ -78,14 +82,16 @@ static const char *type_name(const json_t *value) {
 }
 
 static lh_code wrong_type(const char *key, const char *wanted, const json_t *found,
-                          struct lh_error *err) {
+                          struct lh_error *err)
+{
     return lh_fail(err, LH_INVALID, "\"%s\" must be %s, but it is %s", key, wanted,
                    type_name(found));
 }
 
 /* The member, or NULL when it is absent or null. */
 static lh_code find_member(const json_t *object, const char *key, json_t **ret_value,
-                           struct lh_error *err) {
+                           struct lh_error *err)
+{
     if (!json_is_object(object))
         return lh_fail(err, LH_INVALID, "an object with \"%s\" is needed, but this is %s", key,
                        object ? type_name(object) : "nothing");
@@ -95,53 +101,60 @@ static lh_code find_member(const json_t *object, const char *key, json_t **ret_v
 }
 
 static lh_code need_member(const json_t *object, const char *key, const char *wanted,
-                           json_t **ret_value, struct lh_error *err) {
+                           json_t **ret_value, struct lh_error *err)
+{
     LH_TRY(find_member(object, key, ret_value, err));
     if (!*ret_value)
         return lh_fail(err, LH_INVALID, "\"%s\" is missing: it must be %s", key, wanted);
     return LH_OK;
 }
 
-static lh_code get_str(const char *key, const json_t *value, lh_str *ret, struct lh_error *err) {
+static lh_code get_str(const char *key, const json_t *value, lh_str *ret, struct lh_error *err)
+{
     if (!json_is_string(value))
         return wrong_type(key, "a string", value, err);
     *ret = lh_str_of(json_string_value(value), json_string_length(value));
     return LH_OK;
 }
 
-static lh_code get_i64(const char *key, const json_t *value, int64_t *ret, struct lh_error *err) {
+static lh_code get_i64(const char *key, const json_t *value, int64_t *ret, struct lh_error *err)
+{
     if (!json_is_integer(value))
         return wrong_type(key, "an integer", value, err);
     *ret = json_integer_value(value);
     return LH_OK;
 }
 
-lh_code lh_json_need_str(const json_t *object, const char *key, lh_str *ret, struct lh_error *err) {
+lh_code lh_json_need_str(const json_t *object, const char *key, lh_str *ret, struct lh_error *err)
+{
     json_t *value;
     LH_TRY(need_member(object, key, "a string", &value, err));
     return get_str(key, value, ret, err);
 }
 
-lh_code lh_json_opt_str(const json_t *object, const char *key, lh_str *ret, struct lh_error *err) {
+lh_code lh_json_opt_str(const json_t *object, const char *key, lh_str *ret, struct lh_error *err)
+{
     json_t *value;
     LH_TRY(find_member(object, key, &value, err));
     return value ? get_str(key, value, ret, err) : LH_OK;
 }
 
-lh_code lh_json_need_i64(const json_t *object, const char *key, int64_t *ret,
-                         struct lh_error *err) {
+lh_code lh_json_need_i64(const json_t *object, const char *key, int64_t *ret, struct lh_error *err)
+{
     json_t *value;
     LH_TRY(need_member(object, key, "an integer", &value, err));
     return get_i64(key, value, ret, err);
 }
 
-lh_code lh_json_opt_i64(const json_t *object, const char *key, int64_t *ret, struct lh_error *err) {
+lh_code lh_json_opt_i64(const json_t *object, const char *key, int64_t *ret, struct lh_error *err)
+{
     json_t *value;
     LH_TRY(find_member(object, key, &value, err));
     return value ? get_i64(key, value, ret, err) : LH_OK;
 }
 
-lh_code lh_json_opt_bool(const json_t *object, const char *key, bool *ret, struct lh_error *err) {
+lh_code lh_json_opt_bool(const json_t *object, const char *key, bool *ret, struct lh_error *err)
+{
     json_t *value;
     LH_TRY(find_member(object, key, &value, err));
     if (!value)
@@ -153,7 +166,8 @@ lh_code lh_json_opt_bool(const json_t *object, const char *key, bool *ret, struc
 }
 
 lh_code lh_json_need_array(const json_t *object, const char *key, json_t **ret,
-                           struct lh_error *err) {
+                           struct lh_error *err)
+{
     json_t *value;
     LH_TRY(need_member(object, key, "an array", &value, err));
     if (!json_is_array(value))
@@ -162,7 +176,8 @@ lh_code lh_json_need_array(const json_t *object, const char *key, json_t **ret,
     return LH_OK;
 }
 
-static bool is_one_of(lh_str key, const char *const *keys, size_t key_count) {
+static bool is_one_of(lh_str key, const char *const *keys, size_t key_count)
+{
     for (size_t i = 0; i < key_count; i++) {
         if (lh_str_is(key, keys[i]))
             return true;
@@ -171,7 +186,8 @@ static bool is_one_of(lh_str key, const char *const *keys, size_t key_count) {
 }
 
 lh_code lh_json_only(const json_t *object, const char *const *keys, size_t key_count,
-                     struct lh_error *err) {
+                     struct lh_error *err)
+{
     if (!json_is_object(object))
         return lh_fail(err, LH_INVALID, "a JSON object is needed, but this is %s",
                        object ? type_name(object) : "nothing");

@@ -16,7 +16,8 @@ enum { DEPTH_MAX = 64 };
 
 /* Before each value: the comma that separates it from its predecessor, unless a key stands there.
  */
-static void begin_value(struct lh_json *json) {
+static void begin_value(struct lh_json *json)
+{
     if (json->after_key) {
         json->after_key = false;
         return;
@@ -29,7 +30,8 @@ static void begin_value(struct lh_json *json) {
     json->has_items |= bit;
 }
 
-static void open_container(struct lh_json *json, char bracket) {
+static void open_container(struct lh_json *json, char bracket)
+{
     LH_CHECK(json->depth < DEPTH_MAX);
     begin_value(json);
     lh_buf_append_char(json->out, bracket);
@@ -37,29 +39,35 @@ static void open_container(struct lh_json *json, char bracket) {
     json->depth++;
 }
 
-static void close_container(struct lh_json *json, char bracket) {
+static void close_container(struct lh_json *json, char bracket)
+{
     LH_CHECK(json->depth > 0 && !json->after_key);
     json->depth--;
     lh_buf_append_char(json->out, bracket);
 }
 
-void lh_json_object(struct lh_json *json) {
+void lh_json_object(struct lh_json *json)
+{
     open_container(json, '{');
 }
 
-void lh_json_object_end(struct lh_json *json) {
+void lh_json_object_end(struct lh_json *json)
+{
     close_container(json, '}');
 }
 
-void lh_json_array(struct lh_json *json) {
+void lh_json_array(struct lh_json *json)
+{
     open_container(json, '[');
 }
 
-void lh_json_array_end(struct lh_json *json) {
+void lh_json_array_end(struct lh_json *json)
+{
     close_container(json, ']');
 }
 
-void lh_json_key(struct lh_json *json, const char *key) {
+void lh_json_key(struct lh_json *json, const char *key)
+{
     LH_CHECK(json->depth > 0 && !json->after_key);
     lh_json_cstr(json, key);
     lh_buf_append_char(json->out, ':');
@@ -79,7 +87,8 @@ static const char escape_of[256] = {
     [0x1E] = 'u', [0x1F] = 'u', ['"'] = '"',  ['\\'] = '\\', [0x80 ... 0xFF] = '8',
 };
 
-static void append_escape(struct lh_buf *out, unsigned char byte) {
+static void append_escape(struct lh_buf *out, unsigned char byte)
+{
     char escape = escape_of[byte];
     if (escape == 'u') {
         static const char digits[] = "0123456789abcdef";
@@ -91,7 +100,8 @@ static void append_escape(struct lh_buf *out, unsigned char byte) {
     }
 }
 
-void lh_json_escape(struct lh_buf *out, lh_str text) {
+void lh_json_escape(struct lh_buf *out, lh_str text)
+{
     size_t start = 0; /* of the run that needs no escape */
     size_t i = 0;
     while (i < text.len) {
@@ -119,35 +129,41 @@ void lh_json_escape(struct lh_buf *out, lh_str text) {
         lh_buf_append(out, text.ptr + start, i - start);
 }
 
-void lh_json_str(struct lh_json *json, lh_str text) {
+void lh_json_str(struct lh_json *json, lh_str text)
+{
     begin_value(json);
     lh_buf_append_char(json->out, '"');
     lh_json_escape(json->out, text);
     lh_buf_append_char(json->out, '"');
 }
 
-void lh_json_cstr(struct lh_json *json, const char *text) {
+void lh_json_cstr(struct lh_json *json, const char *text)
+{
     lh_json_str(json, lh_str_from(text));
 }
 
 /* ---- other values ---- */
 
-void lh_json_raw(struct lh_json *json, lh_str text) {
+void lh_json_raw(struct lh_json *json, lh_str text)
+{
     begin_value(json);
     lh_buf_append_str(json->out, text);
 }
 
-void lh_json_i64(struct lh_json *json, int64_t value) {
+void lh_json_i64(struct lh_json *json, int64_t value)
+{
     char text[LH_NUMBER_MAX];
     lh_json_raw(json, lh_str_of(text, lh_format_i64(value, text)));
 }
 
-void lh_json_u64(struct lh_json *json, uint64_t value) {
+void lh_json_u64(struct lh_json *json, uint64_t value)
+{
     char text[LH_NUMBER_MAX];
     lh_json_raw(json, lh_str_of(text, lh_format_u64(value, text)));
 }
 
-void lh_json_f64(struct lh_json *json, double value) {
+void lh_json_f64(struct lh_json *json, double value)
+{
     char text[LH_NUMBER_MAX];
     if (isfinite(value))
         lh_json_raw(json, lh_str_of(text, lh_format_f64(value, text)));
@@ -155,7 +171,8 @@ void lh_json_f64(struct lh_json *json, double value) {
         lh_json_null(json);
 }
 
-void lh_json_f32(struct lh_json *json, float value) {
+void lh_json_f32(struct lh_json *json, float value)
+{
     char text[LH_NUMBER_MAX];
     if (isfinite(value))
         lh_json_raw(json, lh_str_of(text, lh_format_f32(value, text)));
@@ -163,22 +180,26 @@ void lh_json_f32(struct lh_json *json, float value) {
         lh_json_null(json);
 }
 
-void lh_json_bool(struct lh_json *json, bool value) {
+void lh_json_bool(struct lh_json *json, bool value)
+{
     lh_json_raw(json, value ? LH_STR("true") : LH_STR("false"));
 }
 
-void lh_json_null(struct lh_json *json) {
+void lh_json_null(struct lh_json *json)
+{
     lh_json_raw(json, LH_STR("null"));
 }
 
 /* ---- key and value ---- */
 
-void lh_json_kstr(struct lh_json *json, const char *key, lh_str text) {
+void lh_json_kstr(struct lh_json *json, const char *key, lh_str text)
+{
     lh_json_key(json, key);
     lh_json_str(json, text);
 }
 
-void lh_json_kcstr(struct lh_json *json, const char *key, const char *text) {
+void lh_json_kcstr(struct lh_json *json, const char *key, const char *text)
+{
     lh_json_key(json, key);
     if (text)
         lh_json_cstr(json, text);
@@ -186,22 +207,26 @@ void lh_json_kcstr(struct lh_json *json, const char *key, const char *text) {
         lh_json_null(json);
 }
 
-void lh_json_ki64(struct lh_json *json, const char *key, int64_t value) {
+void lh_json_ki64(struct lh_json *json, const char *key, int64_t value)
+{
     lh_json_key(json, key);
     lh_json_i64(json, value);
 }
 
-void lh_json_ku64(struct lh_json *json, const char *key, uint64_t value) {
+void lh_json_ku64(struct lh_json *json, const char *key, uint64_t value)
+{
     lh_json_key(json, key);
     lh_json_u64(json, value);
 }
 
-void lh_json_kf64(struct lh_json *json, const char *key, double value) {
+void lh_json_kf64(struct lh_json *json, const char *key, double value)
+{
     lh_json_key(json, key);
     lh_json_f64(json, value);
 }
 
-void lh_json_kbool(struct lh_json *json, const char *key, bool value) {
+void lh_json_kbool(struct lh_json *json, const char *key, bool value)
+{
     lh_json_key(json, key);
     lh_json_bool(json, value);
 }

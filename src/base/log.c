@@ -32,13 +32,15 @@ static atomic_int level_min = LH_LOG_INFO;
 static _Thread_local char request_id[REQUEST_ID_BYTES_MAX];
 static _Thread_local size_t request_id_len;
 
-void lh_log_init(const char *service, enum lh_log_level level, int fd) {
+void lh_log_init(const char *service, enum lh_log_level level, int fd)
+{
     service_name = service;
     log_fd = fd;
     atomic_store_explicit(&level_min, (int)level, memory_order_relaxed);
 }
 
-bool lh_log_level_parse(const char *word, enum lh_log_level *ret) {
+bool lh_log_level_parse(const char *word, enum lh_log_level *ret)
+{
     for (size_t i = 0; i < LH_COUNT(level_words); i++) {
         if (strcmp(word, level_words[i]) == 0) {
             *ret = (enum lh_log_level)i;
@@ -48,21 +50,25 @@ bool lh_log_level_parse(const char *word, enum lh_log_level *ret) {
     return false;
 }
 
-bool lh_log_enabled(enum lh_log_level level) {
+bool lh_log_enabled(enum lh_log_level level)
+{
     return (int)level >= atomic_load_explicit(&level_min, memory_order_relaxed);
 }
 
-void lh_log_set_request_id(lh_str id) {
+void lh_log_set_request_id(lh_str id)
+{
     request_id_len = id.len < REQUEST_ID_BYTES_MAX ? id.len : REQUEST_ID_BYTES_MAX;
     if (request_id_len > 0)
         memcpy(request_id, id.ptr, request_id_len);
 }
 
-lh_str lh_log_request_id(void) {
+lh_str lh_log_request_id(void)
+{
     return lh_str_of(request_id, request_id_len);
 }
 
-static void put_head(struct lh_json *json, enum lh_log_level level, const char *message) {
+static void put_head(struct lh_json *json, enum lh_log_level level, const char *message)
+{
     char time[LH_RFC3339_SIZE];
     lh_format_rfc3339(lh_now_ms(), time);
     lh_json_object(json);
@@ -74,7 +80,8 @@ static void put_head(struct lh_json *json, enum lh_log_level level, const char *
         lh_json_kstr(json, "request_id", lh_log_request_id());
 }
 
-static void put_field(struct lh_json *json, const struct lh_log_field *field) {
+static void put_field(struct lh_json *json, const struct lh_log_field *field)
+{
     switch (field->type) {
     case LH_LOG_FIELD_STR: {
         size_t len = field->str.len < TEXT_BYTES_MAX ? field->str.len : TEXT_BYTES_MAX;
@@ -91,7 +98,8 @@ static void put_field(struct lh_json *json, const struct lh_log_field *field) {
 }
 
 static void put_line(struct lh_buf *line, enum lh_log_level level, const char *message,
-                     const struct lh_log_field *fields, size_t count) {
+                     const struct lh_log_field *fields, size_t count)
+{
     struct lh_json json = LH_JSON_TO(line);
     put_head(&json, level, message);
     for (size_t i = 0; i < count; i++)
@@ -101,7 +109,8 @@ static void put_line(struct lh_buf *line, enum lh_log_level level, const char *m
 }
 
 void lh_log_write(enum lh_log_level level, const char *message, const struct lh_log_field *fields,
-                  size_t count) {
+                  size_t count)
+{
     int saved_errno = errno;
     LH_AUTO_BUF struct lh_buf line = LH_BUF_INIT(LINE_BYTES_MAX);
     put_line(&line, level, message, fields, count);
@@ -115,7 +124,8 @@ void lh_log_write(enum lh_log_level level, const char *message, const struct lh_
     errno = saved_errno;
 }
 
-void lh_log_error(enum lh_log_level level, const char *message, const struct lh_error *err) {
+void lh_log_error(enum lh_log_level level, const char *message, const struct lh_error *err)
+{
     if (!lh_log_enabled(level))
         return;
     const struct lh_log_field fields[] = {

@@ -12,37 +12,43 @@
 #include "base/check.h"
 #include "base/os.h"
 
-static _Noreturn void out_of_memory(size_t bytes) {
+static _Noreturn void out_of_memory(size_t bytes)
+{
     fprintf(stderr, "out of memory: %zu bytes could not be had\n", bytes);
     abort();
 }
 
-void *lh_malloc(size_t bytes) {
+void *lh_malloc(size_t bytes)
+{
     void *ptr = malloc(bytes > 0 ? bytes : 1);
     if (!ptr)
         out_of_memory(bytes);
     return ptr;
 }
 
-void *lh_calloc(size_t count, size_t bytes) {
+void *lh_calloc(size_t count, size_t bytes)
+{
     void *ptr = calloc(count > 0 ? count : 1, bytes > 0 ? bytes : 1);
     if (!ptr)
         out_of_memory(count * bytes);
     return ptr;
 }
 
-void *lh_realloc(void *ptr, size_t bytes) {
+void *lh_realloc(void *ptr, size_t bytes)
+{
     void *moved = realloc(ptr, bytes > 0 ? bytes : 1);
     if (!moved)
         out_of_memory(bytes);
     return moved;
 }
 
-char *lh_strdup(const char *text) {
+char *lh_strdup(const char *text)
+{
     return lh_strndup(text, strlen(text));
 }
 
-char *lh_strndup(const char *text, size_t len) {
+char *lh_strndup(const char *text, size_t len)
+{
     LH_CHECK(len < SIZE_MAX);
     char *copy = lh_malloc(len + 1);
     if (len > 0)
@@ -51,7 +57,8 @@ char *lh_strndup(const char *text, size_t len) {
     return copy;
 }
 
-void *lh_grow(void *array, size_t *capacity, size_t need, size_t element_bytes) {
+void *lh_grow(void *array, size_t *capacity, size_t need, size_t element_bytes)
+{
     enum { FIRST_CAPACITY = 8 };
     if (need <= *capacity)
         return array;
@@ -67,14 +74,16 @@ void *lh_grow(void *array, size_t *capacity, size_t need, size_t element_bytes) 
     return array;
 }
 
-void *lh_try_malloc(size_t count, size_t element_bytes) {
+void *lh_try_malloc(size_t count, size_t element_bytes)
+{
     size_t bytes;
     if (__builtin_mul_overflow(count, element_bytes, &bytes))
         return NULL;
     return malloc(bytes > 0 ? bytes : 1);
 }
 
-char *lh_asprintf(const char *format, ...) {
+char *lh_asprintf(const char *format, ...)
+{
     va_list args;
     va_start(args, format);
     char *text = NULL;
@@ -85,13 +94,15 @@ char *lh_asprintf(const char *format, ...) {
     return text;
 }
 
-void lh_cleanup_free(void *ptr_address) {
+void lh_cleanup_free(void *ptr_address)
+{
     void *ptr;
     memcpy(&ptr, ptr_address, sizeof(ptr)); /* the variable is of any pointer type */
     free(ptr);
 }
 
-void lh_cleanup_fd(int *fd) {
+void lh_cleanup_fd(int *fd)
+{
     if (*fd < 0)
         return;
     int saved_errno = errno;

@@ -49,7 +49,8 @@ static const char digit_pairs[201] = "00010203040506070809"
                                      "80818283848586878889"
                                      "90919293949596979899";
 
-size_t lh_format_u64(uint64_t value, char *out) {
+size_t lh_format_u64(uint64_t value, char *out)
+{
     char digits[20];
     char *first = digits + sizeof(digits);
     while (value >= 100) {
@@ -68,14 +69,16 @@ size_t lh_format_u64(uint64_t value, char *out) {
     return len;
 }
 
-size_t lh_format_i64(int64_t value, char *out) {
+size_t lh_format_i64(int64_t value, char *out)
+{
     if (value >= 0)
         return lh_format_u64((uint64_t)value, out);
     *out = '-';
     return 1 + lh_format_u64(0 - (uint64_t)value, out + 1);
 }
 
-static struct decimal without_trailing_zeros(struct decimal number) {
+static struct decimal without_trailing_zeros(struct decimal number)
+{
     while (number.mantissa % 10 == 0) {
         number.mantissa /= 10;
         number.exponent++;
@@ -85,7 +88,8 @@ static struct decimal without_trailing_zeros(struct decimal number) {
 
 /* `count` digits with the point after the first `point` of them, which may be before or behind all.
  */
-static char *put_fixed(char *out, const char *digits, int count, int point) {
+static char *put_fixed(char *out, const char *digits, int count, int point)
+{
     if (point <= 0) {
         *out++ = '0';
         *out++ = '.';
@@ -109,7 +113,8 @@ static char *put_fixed(char *out, const char *digits, int count, int point) {
 }
 
 /* d.ddde-7 */
-static char *put_scientific(char *out, const char *digits, int count, int point) {
+static char *put_scientific(char *out, const char *digits, int count, int point)
+{
     *out++ = digits[0];
     if (count > 1) {
         *out++ = '.';
@@ -121,7 +126,8 @@ static char *put_scientific(char *out, const char *digits, int count, int point)
 }
 
 /* The layout that Python and Java users know: plain digits from 0.0001 to below 10^16. */
-static char *put_decimal(char *out, struct decimal number) {
+static char *put_decimal(char *out, struct decimal number)
+{
     enum { POINT_MIN = -3, POINT_MAX = 16 };
     number = without_trailing_zeros(number);
     char digits[LH_NUMBER_MAX];
@@ -133,7 +139,8 @@ static char *put_decimal(char *out, struct decimal number) {
 }
 
 /* Words for what is no number, and zero; NULL for all else. */
-static char *put_special(char *out, double magnitude) {
+static char *put_special(char *out, double magnitude)
+{
     const char *word = isnan(magnitude) ? "nan" : isinf(magnitude) ? "inf" : "0.0";
     if (isfinite(magnitude) && magnitude != 0)
         return NULL;
@@ -143,12 +150,14 @@ static char *put_special(char *out, double magnitude) {
 }
 
 /* value * 10^power for |power| <= 22, rounded once when value is an integer below 2^53. */
-static double scale(double value, int power) {
+static double scale(double value, int power)
+{
     return power >= 0 ? value * powers_of_ten[power] : value / powers_of_ten[-power];
 }
 
 /* floor(log10(value)) or one less. */
-static int decimal_exponent(double value) {
+static int decimal_exponent(double value)
+{
     uint64_t bits;
     memcpy(&bits, &value, sizeof(bits));
     int binary = (int)(bits >> 52) - 1023;
@@ -157,7 +166,8 @@ static int decimal_exponent(double value) {
 
 /* `value` rounded to `count` digits, at most 15; false when that takes a power beyond the exact
  * ones. */
-static bool round_to_digits(double value, int count, struct decimal *ret) {
+static bool round_to_digits(double value, int count, struct decimal *ret)
+{
     int power = count - 1 - decimal_exponent(value);
     if (power > EXACT_POWER_MAX)
         power = EXACT_POWER_MAX; /* fewer digits, which may still be enough */
@@ -172,13 +182,15 @@ static bool round_to_digits(double value, int count, struct decimal *ret) {
 
 /* Whether every reader gives `value` for the decimal. Fifteen digits always survive the way through
  * `value` and back, so a decimal that short, if there is one, is what round_to_digits finds. */
-static bool short_f64(double value, struct decimal *ret) {
+static bool short_f64(double value, struct decimal *ret)
+{
     return round_to_digits(value, DBL_DIG, ret) &&
            scale((double)ret->mantissa, ret->exponent) == value;
 }
 
 /* "d.ddde-07", as printf writes it. */
-static struct decimal parse_printed(const char *text) {
+static struct decimal parse_printed(const char *text)
+{
     struct decimal number = {0, 0};
     int fraction_digits = 0;
     const char *at = text;
@@ -192,7 +204,8 @@ static struct decimal parse_printed(const char *text) {
     return number;
 }
 
-static struct decimal long_f64(double value) {
+static struct decimal long_f64(double value)
+{
     char text[LH_NUMBER_MAX];
     for (int digits = DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
         snprintf(text, sizeof(text), "%.*e", digits - 1, value);
@@ -202,7 +215,8 @@ static struct decimal long_f64(double value) {
     return parse_printed(text);
 }
 
-size_t lh_format_f64(double value, char *out) {
+size_t lh_format_f64(double value, char *out)
+{
     char *start = out;
     if (signbit(value) && !isnan(value))
         *out++ = '-';
@@ -227,7 +241,8 @@ static const uint64_t float_rest_mask = (UINT64_C(1) << 29) - 1;
 /* Rounds to float; false where rounding twice may differ from rounding once (see the head). Below
  * the least normal float half-way points have other bits, so all of that range counts as doubtful.
  */
-static bool narrow(double value, float *ret) {
+static bool narrow(double value, float *ret)
+{
     uint64_t bits;
     memcpy(&bits, &value, sizeof(bits));
     bool half_way = (bits & float_rest_mask) == UINT64_C(1) << 28;
@@ -237,7 +252,8 @@ static bool narrow(double value, float *ret) {
     return true;
 }
 
-static bool short_f32(float value, struct decimal *ret) {
+static bool short_f32(float value, struct decimal *ret)
+{
     for (int digits = FLT_DIG; digits <= FLT_DECIMAL_DIG; digits++) {
         float back;
         if (!round_to_digits((double)value, digits, ret) || ret->exponent > EXACT_POWER_MAX ||
@@ -249,7 +265,8 @@ static bool short_f32(float value, struct decimal *ret) {
     return false;
 }
 
-static struct decimal long_f32(float value) {
+static struct decimal long_f32(float value)
+{
     char text[LH_NUMBER_MAX];
     for (int digits = 1; digits <= FLT_DECIMAL_DIG; digits++) {
         snprintf(text, sizeof(text), "%.*e", digits - 1, (double)value);
@@ -259,7 +276,8 @@ static struct decimal long_f32(float value) {
     return parse_printed(text);
 }
 
-size_t lh_format_f32(float value, char *out) {
+size_t lh_format_f32(float value, char *out)
+{
     enum { EXACT_FLOAT_INTEGER_MAX = 1 << 24 };
     char *start = out;
     if (signbit(value) && !isnan(value))
@@ -298,13 +316,15 @@ struct token {
     bool dropped; /* digits beyond the 19th */
 };
 
-static bool is_digit(const char *at, const char *end) {
+static bool is_digit(const char *at, const char *end)
+{
     return at < end && *at >= '0' && *at <= '9';
 }
 
 /* Adds a run of digits to the mantissa; returns the end of the run. */
 static const char *scan_digits(struct token *token, const char *at, const char *end,
-                               bool is_fraction) {
+                               bool is_fraction)
+{
     const uint64_t full = UINT64_C(1000000000000000000); /* 10^18: one more digit still fits */
     for (; is_digit(at, end); at++) {
         if (token->mantissa < full) {
@@ -319,7 +339,8 @@ static const char *scan_digits(struct token *token, const char *at, const char *
 }
 
 /* "e-7": NULL when no digit follows. Saturates, for a float is 0 or infinite long before. */
-static const char *scan_exponent(struct token *token, const char *at, const char *end) {
+static const char *scan_exponent(struct token *token, const char *at, const char *end)
+{
     at++;
     bool negative = at < end && *at == '-';
     if (at < end && (*at == '-' || *at == '+'))
@@ -336,7 +357,8 @@ static const char *scan_exponent(struct token *token, const char *at, const char
     return at;
 }
 
-static bool scan_token(const char *text, const char *end, struct token *ret) {
+static bool scan_token(const char *text, const char *end, struct token *ret)
+{
     *ret = (struct token){.negative = text < end && *text == '-'};
     const char *at = text + ret->negative;
     if (!is_digit(at, end))
@@ -361,7 +383,8 @@ static bool scan_token(const char *text, const char *end, struct token *ret) {
 /* The number for strtof, short and terminated: the first 120 significant digits, a 1 for all that
  * is dropped (no half-way point of floats has more than 113 digits, so it only breaks ties), and
  * the exponent. */
-static float slow_f32(const struct token *token) {
+static float slow_f32(const struct token *token)
+{
     enum { DIGITS_MAX = 120 };
     char text[DIGITS_MAX + LH_NUMBER_MAX];
     size_t len = 0;
@@ -394,7 +417,8 @@ static float slow_f32(const struct token *token) {
     return strtof(text, NULL);
 }
 
-const char *lh_scan_f32(const char *text, const char *end, float *ret) {
+const char *lh_scan_f32(const char *text, const char *end, float *ret)
+{
     struct token token;
     if (!scan_token(text, end, &token))
         return NULL;

@@ -21,7 +21,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-static int posix_openat(int dir_fd, const char *path, int flags, mode_t mode) {
+static int posix_openat(int dir_fd, const char *path, int flags, mode_t mode)
+{
     return openat(dir_fd, path, flags | O_CLOEXEC, mode);
 }
 
@@ -47,8 +48,8 @@ const struct lh_io *lh_io = &lh_io_posix;
 
 /* ---- whole transfers ---- */
 
-lh_code lh_write_all(int fd, const void *bytes, size_t len, const char *what,
-                     struct lh_error *err) {
+lh_code lh_write_all(int fd, const void *bytes, size_t len, const char *what, struct lh_error *err)
+{
     const char *next = bytes;
     while (len > 0) {
         ssize_t written = lh_io->write(fd, next, len);
@@ -63,7 +64,8 @@ lh_code lh_write_all(int fd, const void *bytes, size_t len, const char *what,
 }
 
 lh_code lh_pwrite_all(int fd, const void *bytes, size_t len, uint64_t offset, const char *what,
-                      struct lh_error *err) {
+                      struct lh_error *err)
+{
     const char *next = bytes;
     while (len > 0) {
         ssize_t written = lh_io->pwrite(fd, next, len, (off_t)offset);
@@ -79,7 +81,8 @@ lh_code lh_pwrite_all(int fd, const void *bytes, size_t len, uint64_t offset, co
 }
 
 lh_code lh_pread_all(int fd, void *bytes, size_t len, uint64_t offset, const char *what,
-                     struct lh_error *err) {
+                     struct lh_error *err)
+{
     char *next = bytes;
     while (len > 0) {
         ssize_t got = lh_io->pread(fd, next, len, (off_t)offset);
@@ -97,7 +100,8 @@ lh_code lh_pread_all(int fd, void *bytes, size_t len, uint64_t offset, const cha
 }
 
 lh_code lh_read_file(const char *path, size_t bytes_max, char **ret_bytes, size_t *ret_len,
-                     struct lh_error *err) {
+                     struct lh_error *err)
+{
     LH_AUTO_FD int fd = lh_io->openat(AT_FDCWD, path, O_RDONLY, 0);
     if (fd < 0)
         return lh_fail_errno(err, "cannot open %s", path);
@@ -125,14 +129,16 @@ lh_code lh_read_file(const char *path, size_t bytes_max, char **ret_bytes, size_
 /* ---- durable names ---- */
 
 /* The folder in which `path` stands, owned by the caller. */
-static char *parent_of(const char *path) {
+static char *parent_of(const char *path)
+{
     const char *slash = strrchr(path, '/');
     if (!slash)
         return lh_strdup(".");
     return slash == path ? lh_strdup("/") : lh_strndup(path, (size_t)(slash - path));
 }
 
-lh_code lh_sync_dir(const char *path, struct lh_error *err) {
+lh_code lh_sync_dir(const char *path, struct lh_error *err)
+{
     LH_AUTO_FD int fd = lh_io->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return lh_fail_errno(err, "cannot open the folder %s", path);
@@ -143,19 +149,22 @@ lh_code lh_sync_dir(const char *path, struct lh_error *err) {
 
 /* One level. The parent is synced also when somebody else made the folder in this moment: he may be
  * stopped before his own sync. */
-static lh_code make_dir(const char *path, struct lh_error *err) {
+static lh_code make_dir(const char *path, struct lh_error *err)
+{
     if (lh_io->mkdirat(AT_FDCWD, path, 0700) != 0 && errno != EEXIST)
         return lh_fail_errno(err, "cannot make the folder %s", path);
     LH_AUTO_FREE char *parent = parent_of(path);
     return lh_sync_dir(parent, err);
 }
 
-static bool is_dir(const char *path) {
+static bool is_dir(const char *path)
+{
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-lh_code lh_make_dirs(const char *path, struct lh_error *err) {
+lh_code lh_make_dirs(const char *path, struct lh_error *err)
+{
     LH_AUTO_FREE char *level = lh_strdup(path);
     for (char *cut = level; *cut; cut++) {
         if (*cut != '/' || cut == level)
@@ -176,7 +185,8 @@ lh_code lh_make_dirs(const char *path, struct lh_error *err) {
 
 /* Writes the new content under a temporary name. */
 static lh_code write_temporary(const char *path, const void *bytes, size_t len, mode_t mode,
-                               struct lh_error *err) {
+                               struct lh_error *err)
+{
     LH_AUTO_FD int fd = lh_io->openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (fd < 0)
         return lh_fail_errno(err, "cannot create %s", path);
@@ -187,7 +197,8 @@ static lh_code write_temporary(const char *path, const void *bytes, size_t len, 
 }
 
 lh_code lh_write_file_durable(const char *path, const void *bytes, size_t len, mode_t mode,
-                              struct lh_error *err) {
+                              struct lh_error *err)
+{
     char id[LH_UUID_TEXT];
     lh_uuid4(id);
     LH_AUTO_FREE char *temporary = lh_asprintf("%s.%.8s.tmp", path, id);
@@ -207,7 +218,8 @@ lh_code lh_write_file_durable(const char *path, const void *bytes, size_t len, m
 static lh_code clear_open_dir(DIR *dir, const char *path, struct lh_error *err);
 
 /* Removes one file, or one folder with all that is in it. */
-static lh_code remove_entry(DIR *dir, const char *path, const char *name, struct lh_error *err) {
+static lh_code remove_entry(DIR *dir, const char *path, const char *name, struct lh_error *err)
+{
     int dir_fd = dirfd(dir);
     /* A folder answers EISDIR (Linux) or EPERM (POSIX) to a plain unlink; a link to one does not.
      */
@@ -228,7 +240,8 @@ static lh_code remove_entry(DIR *dir, const char *path, const char *name, struct
     return code;
 }
 
-static lh_code clear_open_dir(DIR *dir, const char *path, struct lh_error *err) {
+static lh_code clear_open_dir(DIR *dir, const char *path, struct lh_error *err)
+{
     const struct dirent *entry;
     while (errno = 0, (entry = readdir(dir)) != NULL) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
@@ -238,7 +251,8 @@ static lh_code clear_open_dir(DIR *dir, const char *path, struct lh_error *err) 
     return errno == 0 ? LH_OK : lh_fail_errno(err, "cannot list %s", path);
 }
 
-lh_code lh_clear_dir(const char *path, struct lh_error *err) {
+lh_code lh_clear_dir(const char *path, struct lh_error *err)
+{
     DIR *dir = opendir(path);
     if (!dir)
         return errno == ENOENT ? LH_OK : lh_fail_errno(err, "cannot open the folder %s", path);
@@ -250,7 +264,8 @@ lh_code lh_clear_dir(const char *path, struct lh_error *err) {
 /* ---- the process ---- */
 
 /* The text that the holder of a lock left in the file; "" if there is none. */
-static void read_holder(int fd, char *out, size_t out_size) {
+static void read_holder(int fd, char *out, size_t out_size)
+{
     ssize_t got = lh_io->pread(fd, out, out_size - 1, 0);
     size_t len = got > 0 ? (size_t)got : 0;
     while (len > 0 && (out[len - 1] < '0' || out[len - 1] > '9'))
@@ -258,7 +273,8 @@ static void read_holder(int fd, char *out, size_t out_size) {
     out[len] = '\0';
 }
 
-lh_code lh_lock_file(const char *path, int *ret_fd, struct lh_error *err) {
+lh_code lh_lock_file(const char *path, int *ret_fd, struct lh_error *err)
+{
     LH_AUTO_FD int fd = lh_io->openat(AT_FDCWD, path, O_RDWR | O_CREAT, 0600);
     if (fd < 0)
         return lh_fail_errno(err, "cannot open the lock %s", path);
@@ -280,7 +296,8 @@ lh_code lh_lock_file(const char *path, int *ret_fd, struct lh_error *err) {
     return LH_OK;
 }
 
-char *lh_program_dir(void) {
+char *lh_program_dir(void)
+{
     char path[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
     if (len <= 0)
@@ -289,7 +306,8 @@ char *lh_program_dir(void) {
     return parent_of(path);
 }
 
-uint64_t lh_resident_bytes(void) {
+uint64_t lh_resident_bytes(void)
+{
     /* statm: size resident shared ..., in pages (man 5 proc) */
     LH_AUTO_FD int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     if (fd < 0)

@@ -7,27 +7,33 @@
 
 #include "base/check.h"
 
-lh_str lh_str_from(const char *text) {
+lh_str lh_str_from(const char *text)
+{
     return text ? (lh_str){text, strlen(text)} : LH_STR_NONE;
 }
 
-lh_str lh_str_of(const char *ptr, size_t len) {
+lh_str lh_str_of(const char *ptr, size_t len)
+{
     return (lh_str){ptr, len};
 }
 
-bool lh_str_eq(lh_str a, lh_str b) {
+bool lh_str_eq(lh_str a, lh_str b)
+{
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-bool lh_str_is(lh_str text, const char *literal) {
+bool lh_str_is(lh_str text, const char *literal)
+{
     return lh_str_eq(text, lh_str_from(literal));
 }
 
-static unsigned char ascii_lower(char c) {
+static unsigned char ascii_lower(char c)
+{
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
 }
 
-bool lh_str_eq_nocase(lh_str a, lh_str b) {
+bool lh_str_eq_nocase(lh_str a, lh_str b)
+{
     if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++) {
@@ -37,17 +43,20 @@ bool lh_str_eq_nocase(lh_str a, lh_str b) {
     return true;
 }
 
-bool lh_str_starts(lh_str text, const char *prefix) {
+bool lh_str_starts(lh_str text, const char *prefix)
+{
     size_t len = strlen(prefix);
     return text.len >= len && (len == 0 || memcmp(text.ptr, prefix, len) == 0);
 }
 
-bool lh_str_ends(lh_str text, const char *suffix) {
+bool lh_str_ends(lh_str text, const char *suffix)
+{
     size_t len = strlen(suffix);
     return text.len >= len && (len == 0 || memcmp(text.ptr + text.len - len, suffix, len) == 0);
 }
 
-int lh_str_compare(lh_str a, lh_str b) {
+int lh_str_compare(lh_str a, lh_str b)
+{
     size_t common = a.len < b.len ? a.len : b.len;
     int order = common > 0 ? memcmp(a.ptr, b.ptr, common) : 0;
     if (order != 0)
@@ -55,11 +64,13 @@ int lh_str_compare(lh_str a, lh_str b) {
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
-static bool is_blank(char c) {
+static bool is_blank(char c)
+{
     return c == ' ' || c == '\t';
 }
 
-lh_str lh_str_trim(lh_str text) {
+lh_str lh_str_trim(lh_str text)
+{
     while (text.len > 0 && is_blank(text.ptr[0]))
         text = lh_str_skip(text, 1);
     while (text.len > 0 && is_blank(text.ptr[text.len - 1]))
@@ -67,12 +78,14 @@ lh_str lh_str_trim(lh_str text) {
     return text;
 }
 
-lh_str lh_str_skip(lh_str text, size_t count) {
+lh_str lh_str_skip(lh_str text, size_t count)
+{
     LH_CHECK(count <= text.len);
     return count > 0 ? (lh_str){text.ptr + count, text.len - count} : text;
 }
 
-bool lh_str_next(lh_str *rest, char separator, lh_str *ret_head) {
+bool lh_str_next(lh_str *rest, char separator, lh_str *ret_head)
+{
     if (!rest->ptr)
         return false;
     const char *cut = rest->len > 0 ? memchr(rest->ptr, separator, rest->len) : NULL;
@@ -87,7 +100,8 @@ bool lh_str_next(lh_str *rest, char separator, lh_str *ret_head) {
     return true;
 }
 
-bool lh_str_to_u64(lh_str text, uint64_t *ret) {
+bool lh_str_to_u64(lh_str text, uint64_t *ret)
+{
     if (text.len == 0)
         return false;
     uint64_t value = 0;
@@ -103,7 +117,8 @@ bool lh_str_to_u64(lh_str text, uint64_t *ret) {
     return true;
 }
 
-bool lh_str_to_i64(lh_str text, int64_t *ret) {
+bool lh_str_to_i64(lh_str text, int64_t *ret)
+{
     bool negative = lh_str_starts(text, "-");
     uint64_t magnitude;
     if (!lh_str_to_u64(lh_str_skip(text, negative), &magnitude))
@@ -115,7 +130,8 @@ bool lh_str_to_i64(lh_str text, int64_t *ret) {
 }
 
 /* RFC 3629 section 4: the second byte's range depends on the first, the rest are 80 to BF. */
-size_t lh_utf8_length(lh_str text) {
+size_t lh_utf8_length(lh_str text)
+{
     if (text.len == 0)
         return 0;
     const unsigned char *byte = (const unsigned char *)text.ptr;
@@ -136,7 +152,8 @@ size_t lh_utf8_length(lh_str text) {
     return len;
 }
 
-bool lh_utf8_valid(lh_str text) {
+bool lh_utf8_valid(lh_str text)
+{
     while (text.len > 0) {
         /* Eight ASCII bytes at a time: most text is nothing else. */
         uint64_t eight;
@@ -156,7 +173,8 @@ bool lh_utf8_valid(lh_str text) {
 }
 
 /* The value of a hex digit, or -1. */
-static int hex_value(char c) {
+static int hex_value(char c)
+{
     if (c >= '0' && c <= '9')
         return c - '0';
     if (c >= 'a' && c <= 'f')
@@ -166,7 +184,8 @@ static int hex_value(char c) {
     return -1;
 }
 
-bool lh_percent_decode(lh_str text, bool plus_is_space, char *out, size_t *ret_len) {
+bool lh_percent_decode(lh_str text, bool plus_is_space, char *out, size_t *ret_len)
+{
     size_t len = 0;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
@@ -188,7 +207,8 @@ bool lh_percent_decode(lh_str text, bool plus_is_space, char *out, size_t *ret_l
     return true;
 }
 
-void lh_hex(const void *bytes, size_t len, char *out) {
+void lh_hex(const void *bytes, size_t len, char *out)
+{
     static const char digits[] = "0123456789abcdef";
     const unsigned char *byte = bytes;
     for (size_t i = 0; i < len; i++) {
@@ -198,7 +218,8 @@ void lh_hex(const void *bytes, size_t len, char *out) {
     *out = '\0';
 }
 
-bool lh_unhex(lh_str hex, void *out, size_t out_len) {
+bool lh_unhex(lh_str hex, void *out, size_t out_len)
+{
     if (hex.len != 2 * out_len)
         return false;
     unsigned char *byte = out;
@@ -214,14 +235,16 @@ bool lh_unhex(lh_str hex, void *out, size_t out_len) {
 
 enum { EDIT_BYTES_MAX = 64 };
 
-static unsigned min3(unsigned a, unsigned b, unsigned c) {
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
     unsigned least = a < b ? a : b;
     return least < c ? least : c;
 }
 
 /* The restricted form (optimal string alignment): a pair is swapped at most once. Three rows of the
  * table are enough: the swap looks two rows back. */
-unsigned lh_edit_distance(lh_str a, lh_str b) {
+unsigned lh_edit_distance(lh_str a, lh_str b)
+{
     a.len = a.len < EDIT_BYTES_MAX ? a.len : EDIT_BYTES_MAX;
     b.len = b.len < EDIT_BYTES_MAX ? b.len : EDIT_BYTES_MAX;
     unsigned rows[3][EDIT_BYTES_MAX + 1] = {0};
@@ -246,7 +269,8 @@ unsigned lh_edit_distance(lh_str a, lh_str b) {
     return above[b.len];
 }
 
-const char *lh_nearest(lh_str word, const char *const *candidates, size_t count) {
+const char *lh_nearest(lh_str word, const char *const *candidates, size_t count)
+{
     /* One slip in three letters still looks like the word; more is another word. */
     unsigned best = (unsigned)(word.len < EDIT_BYTES_MAX ? word.len : EDIT_BYTES_MAX) / 3 + 1;
     const char *nearest = NULL;

@@ -23,19 +23,23 @@ enum { STACK_BYTES = 1 << 20 }; /* sanitizers make frames several times larger *
 enum { STACK_BYTES = 256 << 10 };
 #endif
 
-void lh_mutex_init(pthread_mutex_t *mutex) {
+void lh_mutex_init(pthread_mutex_t *mutex)
+{
     LH_CHECK(pthread_mutex_init(mutex, NULL) == 0);
 }
 
-void lh_mutex_lock(pthread_mutex_t *mutex) {
+void lh_mutex_lock(pthread_mutex_t *mutex)
+{
     LH_CHECK(pthread_mutex_lock(mutex) == 0);
 }
 
-void lh_mutex_unlock(pthread_mutex_t *mutex) {
+void lh_mutex_unlock(pthread_mutex_t *mutex)
+{
     LH_CHECK(pthread_mutex_unlock(mutex) == 0);
 }
 
-void lh_cond_init(pthread_cond_t *cond) {
+void lh_cond_init(pthread_cond_t *cond)
+{
     pthread_condattr_t attributes;
     LH_CHECK(pthread_condattr_init(&attributes) == 0);
     LH_CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
@@ -43,7 +47,8 @@ void lh_cond_init(pthread_cond_t *cond) {
     LH_CHECK(pthread_condattr_destroy(&attributes) == 0);
 }
 
-bool lh_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, lh_deadline deadline) {
+bool lh_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, lh_deadline deadline)
+{
     struct timespec until = lh_deadline_timespec(deadline);
     int result = pthread_cond_timedwait(cond, mutex, &until);
     LH_CHECK(result == 0 || result == ETIMEDOUT);
@@ -52,7 +57,8 @@ bool lh_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, lh_deadlin
 
 /* All signals but those that a fault of the thread itself raises: blocked, they would end the
  * process without the report of a sanitizer or debugger. */
-static sigset_t signals_to_block(void) {
+static sigset_t signals_to_block(void)
+{
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
     sigset_t set;
     sigfillset(&set);
@@ -62,7 +68,8 @@ static sigset_t signals_to_block(void) {
 }
 
 lh_code lh_thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg,
-                        struct lh_error *err) {
+                        struct lh_error *err)
+{
     pthread_attr_t attributes;
     LH_CHECK(pthread_attr_init(&attributes) == 0);
     LH_CHECK(pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0);

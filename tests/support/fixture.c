@@ -16,12 +16,14 @@ enum { DIRS_MAX = 256 };
 static char *dirs[DIRS_MAX];
 static size_t dir_count;
 
-static void print_kept_dirs(void) {
+static void print_kept_dirs(void)
+{
     for (size_t i = 0; i < dir_count; i++)
         fprintf(stderr, "kept for a look: %s\n", dirs[i]);
 }
 
-char *lh_temp_dir_at(const char *file, int line) {
+char *lh_temp_dir_at(const char *file, int line)
+{
     if (dir_count == 0)
         atexit(print_kept_dirs);
     LH_CHECK(dir_count < DIRS_MAX);
@@ -34,7 +36,8 @@ char *lh_temp_dir_at(const char *file, int line) {
     return dir;
 }
 
-static void forget(const char *dir) {
+static void forget(const char *dir)
+{
     for (size_t i = 0; i < dir_count; i++) {
         if (strcmp(dirs[i], dir) == 0) {
             free(dirs[i]);
@@ -44,7 +47,8 @@ static void forget(const char *dir) {
     }
 }
 
-void lh_temp_dir_remove(char **dir) {
+void lh_temp_dir_remove(char **dir)
+{
     if (!*dir)
         return;
     struct lh_error err = LH_ERROR_INIT;
@@ -55,11 +59,13 @@ void lh_temp_dir_remove(char **dir) {
     *dir = NULL;
 }
 
-char *lh_path_in(const char *dir, const char *name) {
+char *lh_path_in(const char *dir, const char *name)
+{
     return lh_asprintf("%s/%s", dir, name);
 }
 
-struct lh_random lh_random_start(void) {
+struct lh_random lh_random_start(void)
+{
     uint64_t seed = 20240521;
     const char *wanted = getenv("LAKEHOUSE_TEST_SEED");
     if (wanted)
@@ -69,7 +75,8 @@ struct lh_random lh_random_start(void) {
 }
 
 /* Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators". */
-uint64_t lh_random_u64(struct lh_random *random) {
+uint64_t lh_random_u64(struct lh_random *random)
+{
     random->state += UINT64_C(0x9E3779B97F4A7C15);
     uint64_t z = random->state;
     z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
@@ -77,16 +84,19 @@ uint64_t lh_random_u64(struct lh_random *random) {
     return z ^ (z >> 31);
 }
 
-uint64_t lh_random_below(struct lh_random *random, uint64_t limit) {
+uint64_t lh_random_below(struct lh_random *random, uint64_t limit)
+{
     LH_CHECK(limit > 0);
     return (uint64_t)(((unsigned __int128)lh_random_u64(random) * limit) >> 64);
 }
 
-double lh_random_f64(struct lh_random *random) {
+double lh_random_f64(struct lh_random *random)
+{
     return (double)(lh_random_u64(random) >> 11) * 0x1p-53;
 }
 
-void lh_random_fill(struct lh_random *random, void *out, size_t len) {
+void lh_random_fill(struct lh_random *random, void *out, size_t len)
+{
     char *next = out;
     while (len > 0) {
         uint64_t bits = lh_random_u64(random);

@@ -6,7 +6,8 @@
 #include "support/cmocka.h"
 #include "support/fixture.h"
 
-LH_TEST(pieces_are_aligned_and_apart) {
+LH_TEST(pieces_are_aligned_and_apart)
+{
     enum { PIECES = 2000 };
     static struct {
         unsigned char *ptr;
@@ -29,7 +30,8 @@ LH_TEST(pieces_are_aligned_and_apart) {
     }
 }
 
-LH_TEST(the_limit_holds) {
+LH_TEST(the_limit_holds)
+{
     LH_AUTO_ARENA struct lh_arena arena = LH_ARENA_INIT(100);
     assert_null(lh_arena_alloc(&arena, 101));
     assert_null(lh_arena_alloc(&arena, SIZE_MAX));
@@ -42,7 +44,8 @@ LH_TEST(the_limit_holds) {
     assert_non_null(lh_arena_alloc(&arena, 90));
 }
 
-LH_TEST(many_small_pieces_count_in_full) {
+LH_TEST(many_small_pieces_count_in_full)
+{
     /* One byte takes sixteen: a limit that counted one would let sixteen times as much through. */
     LH_AUTO_ARENA struct lh_arena arena = LH_ARENA_INIT(1600);
     size_t count = 0;
@@ -51,7 +54,8 @@ LH_TEST(many_small_pieces_count_in_full) {
     assert_int_equal(count, 100);
 }
 
-LH_TEST(texts_and_zeroes) {
+LH_TEST(texts_and_zeroes)
+{
     LH_AUTO_ARENA struct lh_arena arena = LH_ARENA_INIT(1 << 20);
     assert_string_equal(lh_arena_strndup(&arena, "abcdef", 3), "abc");
     assert_string_equal(lh_arena_strndup(&arena, NULL, 0), "");
@@ -63,7 +67,8 @@ LH_TEST(texts_and_zeroes) {
     assert_ptr_not_equal(lh_arena_alloc(&arena, 0), lh_arena_alloc(&arena, 0));
 }
 
-LH_TEST(a_large_piece_leaves_the_block_in_use) {
+LH_TEST(a_large_piece_leaves_the_block_in_use)
+{
     LH_AUTO_ARENA struct lh_arena arena = LH_ARENA_INIT(1 << 20);
     char *first = lh_arena_alloc(&arena, 16);
     assert_non_null(lh_arena_alloc(&arena, 100000));
@@ -71,7 +76,8 @@ LH_TEST(a_large_piece_leaves_the_block_in_use) {
     assert_ptr_equal(second, first + 16);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_aligned_and_apart),          cmocka_unit_test(the_limit_holds),
         cmocka_unit_test(many_small_pieces_count_in_full),       cmocka_unit_test(texts_and_zeroes),

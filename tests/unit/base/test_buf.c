@@ -6,13 +6,15 @@
 #include "support/cmocka.h"
 #include "support/fixture.h"
 
-static void assert_content(const struct lh_buf *buf, const char *expected) {
+static void assert_content(const struct lh_buf *buf, const char *expected)
+{
     lh_buf_check(buf);
     assert_int_equal(buf->len, strlen(expected));
     assert_memory_equal(lh_buf_str(buf).ptr, expected, buf->len);
 }
 
-LH_TEST(zero_state_is_usable) {
+LH_TEST(zero_state_is_usable)
+{
     struct lh_buf buf = LH_BUF_INIT(10);
     assert_content(&buf, "");
     lh_buf_consume(&buf, 0);
@@ -24,7 +26,8 @@ LH_TEST(zero_state_is_usable) {
     assert_content(&buf, "");
 }
 
-LH_TEST(every_way_of_appending) {
+LH_TEST(every_way_of_appending)
+{
     LH_AUTO_BUF struct lh_buf buf = LH_BUF_INIT(1000);
     lh_buf_append(&buf, "ab", 2);
     lh_buf_append_str(&buf, LH_STR("cd"));
@@ -39,7 +42,8 @@ LH_TEST(every_way_of_appending) {
     assert_content(&buf, "abcdefg7-xYZ");
 }
 
-LH_TEST(the_maximum_is_exact) {
+LH_TEST(the_maximum_is_exact)
+{
     for (size_t max = 0; max < 200; max++) {
         struct lh_buf buf = LH_BUF_INIT(max);
         for (size_t i = 0; i < max; i++) {
@@ -56,7 +60,8 @@ LH_TEST(the_maximum_is_exact) {
     }
 }
 
-LH_TEST(overflow_drops_and_stays) {
+LH_TEST(overflow_drops_and_stays)
+{
     LH_AUTO_BUF struct lh_buf buf = LH_BUF_INIT(4);
     lh_buf_append_cstr(&buf, "abc");
     lh_buf_append_cstr(&buf, "de");
@@ -73,7 +78,8 @@ LH_TEST(overflow_drops_and_stays) {
     assert_null(lh_buf_reserve(&buf, SIZE_MAX));
 }
 
-LH_TEST(printf_of_every_length) {
+LH_TEST(printf_of_every_length)
+{
     char text[600];
     memset(text, 'p', sizeof(text));
     for (int len = 0; len < 600; len += 7) {
@@ -86,7 +92,8 @@ LH_TEST(printf_of_every_length) {
     }
 }
 
-LH_TEST(take_leaves_an_empty_buffer) {
+LH_TEST(take_leaves_an_empty_buffer)
+{
     struct lh_buf buf = LH_BUF_INIT(10);
     char *empty = lh_buf_take(&buf);
     assert_string_equal(empty, "");
@@ -102,7 +109,8 @@ LH_TEST(take_leaves_an_empty_buffer) {
 }
 
 /* Random operations against a model: an array with a length. */
-LH_TEST(behaves_like_its_model) {
+LH_TEST(behaves_like_its_model)
+{
     enum { MAX = 300, STEPS = 20000 };
     struct lh_random random = lh_random_start();
     LH_AUTO_BUF struct lh_buf buf = LH_BUF_INIT(MAX);
@@ -143,7 +151,8 @@ LH_TEST(behaves_like_its_model) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(zero_state_is_usable),   cmocka_unit_test(every_way_of_appending),
         cmocka_unit_test(the_maximum_is_exact),   cmocka_unit_test(overflow_drops_and_stays),

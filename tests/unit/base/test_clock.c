@@ -7,7 +7,8 @@
 #include "support/cmocka.h"
 #include "support/fixture.h"
 
-LH_TEST(deadlines) {
+LH_TEST(deadlines)
+{
     assert_false(lh_deadline_passed(LH_NO_DEADLINE));
     assert_int_equal(lh_deadline_left_ms(LH_NO_DEADLINE), INT_MAX);
     lh_deadline now = lh_deadline_in_ms(0);
@@ -26,7 +27,8 @@ LH_TEST(deadlines) {
     assert_int_equal(spec.tv_nsec, 7);
 }
 
-LH_TEST(time_goes_on) {
+LH_TEST(time_goes_on)
+{
     lh_mono start = lh_mono_now();
     lh_deadline deadline = lh_deadline_in_ms(20);
     lh_sleep_ms(20);
@@ -50,7 +52,8 @@ static const struct {
     {INT64_C(253402300799999), "9999-12-31T23:59:59.999Z", "Fri, 31 Dec 9999 23:59:59 GMT"},
 };
 
-LH_TEST(known_moments) {
+LH_TEST(known_moments)
+{
     for (size_t i = 0; i < LH_COUNT(moments); i++) {
         char text[LH_RFC3339_SIZE];
         lh_format_rfc3339(moments[i].time, text);
@@ -72,7 +75,8 @@ LH_TEST(known_moments) {
 }
 
 /* Every day of eight thousand years against libc's calendar. */
-LH_TEST(every_day_as_libc_has_it) {
+LH_TEST(every_day_as_libc_has_it)
+{
     for (int64_t day = 0; day < 2932897; day++) {
         time_t second = day * 86400 + day % 86400;
         struct tm tm;
@@ -87,7 +91,8 @@ LH_TEST(every_day_as_libc_has_it) {
     }
 }
 
-LH_TEST(rfc3339_forms) {
+LH_TEST(rfc3339_forms)
+{
     static const struct {
         const char *text;
         bool valid;
@@ -134,7 +139,8 @@ LH_TEST(rfc3339_forms) {
     }
 }
 
-LH_TEST(http_date_refuses_the_rest) {
+LH_TEST(http_date_refuses_the_rest)
+{
     static const char *const bad[] = {
         "",
         "Sunday, 06-Nov-94 08:49:37 GMT",
@@ -154,7 +160,8 @@ LH_TEST(http_date_refuses_the_rest) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deadlines),     cmocka_unit_test(time_goes_on),
         cmocka_unit_test(known_moments), cmocka_unit_test(every_day_as_libc_has_it),

@@ -6,7 +6,8 @@
 #include "base/str.h"
 #include "support/cmocka.h"
 
-LH_TEST(fail_fills_all_of_it) {
+LH_TEST(fail_fills_all_of_it)
+{
     struct lh_error err = {.line = 7, .column = 3, .hint = "old", .excerpt = "old", .sys_errno = 5};
     assert_int_equal(lh_fail(&err, LH_NOT_FOUND, "no %s at %d", "thing", 9), LH_NOT_FOUND);
     assert_int_equal(err.code, LH_NOT_FOUND);
@@ -18,7 +19,8 @@ LH_TEST(fail_fills_all_of_it) {
     assert_int_equal(err.sys_errno, 0);
 }
 
-LH_TEST(arguments_may_point_into_the_error) {
+LH_TEST(arguments_may_point_into_the_error)
+{
     struct lh_error err = LH_ERROR_INIT;
     assert_int_equal(lh_fail(&err, LH_IO, "first"), LH_IO);
     assert_int_equal(lh_fail(&err, LH_BUSY, "again: %s", err.message), LH_BUSY);
@@ -27,7 +29,8 @@ LH_TEST(arguments_may_point_into_the_error) {
     assert_string_equal(err.message, "again: first: again: first");
 }
 
-LH_TEST(long_messages_are_cut_at_a_character) {
+LH_TEST(long_messages_are_cut_at_a_character)
+{
     /* Of each length of characters, at each offset, so that each possible cut is met. */
     static const char *const characters[] = {"a", "\u00e9", "\u20ac", "\U0001F600"};
     for (size_t i = 0; i < sizeof(characters) / sizeof(characters[0]); i++) {
@@ -52,7 +55,8 @@ LH_TEST(long_messages_are_cut_at_a_character) {
     }
 }
 
-LH_TEST(errno_picks_the_code) {
+LH_TEST(errno_picks_the_code)
+{
     static const struct {
         int sys_errno;
         lh_code code;
@@ -73,7 +77,8 @@ LH_TEST(errno_picks_the_code) {
     }
 }
 
-LH_TEST(context_and_hint_keep_the_rest) {
+LH_TEST(context_and_hint_keep_the_rest)
+{
     struct lh_error err = LH_ERROR_INIT;
     assert_int_equal(lh_fail(&err, LH_BAD_DATA, "bad value"), LH_BAD_DATA);
     err.line = 12;
@@ -84,7 +89,8 @@ LH_TEST(context_and_hint_keep_the_rest) {
     assert_int_equal(err.line, 12);
 }
 
-LH_TEST(table_is_consistent) {
+LH_TEST(table_is_consistent)
+{
     static const char *const words[] = {
 #define LH_ERROR(name, status, word, title) word,
 #include "base/error.def"
@@ -105,7 +111,8 @@ LH_TEST(table_is_consistent) {
     assert_int_equal(lh_code_from_word("", 0), LH_INTERNAL);
 }
 
-LH_TEST(insides_are_not_public) {
+LH_TEST(insides_are_not_public)
+{
     assert_false(lh_code_is_public(LH_INTERNAL));
     assert_false(lh_code_is_public(LH_IO));
     assert_true(lh_code_is_public(LH_INVALID));
@@ -113,14 +120,16 @@ LH_TEST(insides_are_not_public) {
     assert_true(lh_code_is_public(LH_CORRUPT));
 }
 
-static lh_code twice(bool fail_first, int *steps, struct lh_error *err) {
+static lh_code twice(bool fail_first, int *steps, struct lh_error *err)
+{
     if (fail_first)
         LH_TRY(lh_fail(err, LH_BUSY, "no"));
     *steps += 1;
     return LH_OK;
 }
 
-LH_TEST(try_returns_at_the_first_failure) {
+LH_TEST(try_returns_at_the_first_failure)
+{
     struct lh_error err = LH_ERROR_INIT;
     int steps = 0;
     assert_int_equal(twice(true, &steps, &err), LH_BUSY);
@@ -129,7 +138,8 @@ LH_TEST(try_returns_at_the_first_failure) {
     assert_int_equal(steps, 1);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fail_fills_all_of_it),
         cmocka_unit_test(arguments_may_point_into_the_error),

@@ -7,7 +7,8 @@
 #include "support/cmocka.h"
 #include "support/fixture.h"
 
-LH_TEST(comparison) {
+LH_TEST(comparison)
+{
     static const struct {
         const char *a, *b;
         int order;
@@ -31,7 +32,8 @@ LH_TEST(comparison) {
     assert_false(lh_str_is(LH_STR("x\0y"), "x"));
 }
 
-LH_TEST(starts_ends_trim_skip) {
+LH_TEST(starts_ends_trim_skip)
+{
     assert_true(lh_str_starts(LH_STR("abc"), "ab"));
     assert_true(lh_str_starts(LH_STR("abc"), ""));
     assert_true(lh_str_starts(LH_STR_NONE, ""));
@@ -44,7 +46,8 @@ LH_TEST(starts_ends_trim_skip) {
     assert_int_equal(lh_str_skip(LH_STR("abc"), 3).len, 0);
 }
 
-LH_TEST(next_gives_each_part_once) {
+LH_TEST(next_gives_each_part_once)
+{
     static const struct {
         const char *text;
         const char *parts[4];
@@ -68,7 +71,8 @@ LH_TEST(next_gives_each_part_once) {
     assert_true(lh_str_is(part, "untouched"));
 }
 
-LH_TEST(integers_in_range_or_nothing) {
+LH_TEST(integers_in_range_or_nothing)
+{
     static const struct {
         const char *text;
         bool is_u64, is_i64;
@@ -104,7 +108,8 @@ LH_TEST(integers_in_range_or_nothing) {
     }
 }
 
-LH_TEST(utf8_well_formed_only) {
+LH_TEST(utf8_well_formed_only)
+{
     static const struct {
         const char *bytes;
         bool valid;
@@ -147,7 +152,8 @@ LH_TEST(utf8_well_formed_only) {
     assert_int_equal(lh_utf8_length(LH_STR("\xe2\x82\xac\xff")), 3);
 }
 
-LH_TEST(every_code_point_is_valid_once) {
+LH_TEST(every_code_point_is_valid_once)
+{
     size_t valid = 0;
     for (uint32_t code = 0; code <= 0x110000; code++) {
         char text[4] = {(char)(0xF0 | code >> 18), (char)(0x80 | (code >> 12 & 0x3F)),
@@ -158,7 +164,8 @@ LH_TEST(every_code_point_is_valid_once) {
     assert_int_equal(valid, 0x110000 - 0x10000);
 }
 
-LH_TEST(percent_decoding_happens_once) {
+LH_TEST(percent_decoding_happens_once)
+{
     static const struct {
         const char *text;
         bool plus_is_space;
@@ -184,7 +191,8 @@ LH_TEST(percent_decoding_happens_once) {
     }
 }
 
-LH_TEST(hex_both_ways) {
+LH_TEST(hex_both_ways)
+{
     struct lh_random random = lh_random_start();
     for (size_t len = 0; len <= 64; len++) {
         uint8_t bytes[64], back[64];
@@ -203,7 +211,8 @@ LH_TEST(hex_both_ways) {
     assert_false(lh_unhex(LH_STR("abcg"), out, 2));
 }
 
-LH_TEST(edit_distance) {
+LH_TEST(edit_distance)
+{
     static const struct {
         const char *a, *b;
         unsigned distance;
@@ -229,7 +238,8 @@ LH_TEST(edit_distance) {
     assert_int_equal(lh_edit_distance(lh_str_of(longer, 100), lh_str_of(longer, 70)), 0);
 }
 
-LH_TEST(nearest_is_near_or_none) {
+LH_TEST(nearest_is_near_or_none)
+{
     static const char *const words[] = {"listen", "memory_limit", "timeout", "level"};
     static const struct {
         const char *word, *nearest;
@@ -254,7 +264,8 @@ LH_TEST(nearest_is_near_or_none) {
     assert_null(lh_nearest(LH_STR("listen"), NULL, 0));
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comparison),
         cmocka_unit_test(starts_ends_trim_skip),
