@@ -11,7 +11,8 @@
 
 enum { TYPE_TEXT_MAX = 64 << 10 };
 
-static lh_code refuse_kind(struct lh_error *err) {
+static lh_code refuse_kind(struct lh_error *err)
+{
     LH_IGNORE(lh_fail(err, LH_STATEMENT_NOT_ALLOWED, "only one SELECT statement is allowed"),
               "the hint returns the code");
     return lh_hint(err, "send each statement by itself");
@@ -20,7 +21,8 @@ static lh_code refuse_kind(struct lh_error *err) {
 /* Exactly one statement of that kind, whatever the text may look like to others. */
 static lh_code prepare_one(struct lh_duck_statement *s, duckdb_extracted_statements extracted,
                            idx_t count, duckdb_connection connection, enum lh_duck_kind kind,
-                           int64_t *ret_position, struct lh_error *err) {
+                           int64_t *ret_position, struct lh_error *err)
+{
     if (count == 0)
         return lh_duck_fail(err, duckdb_extract_statements_error(extracted), ret_position);
     if (count != 1)
@@ -34,33 +36,58 @@ static lh_code prepare_one(struct lh_duck_statement *s, duckdb_extracted_stateme
     return LH_OK;
 }
 
-static void column_describe(struct lh_duck_statement *s, idx_t index, const char *name,
-                            duckdb_logical_type type) {
-    struct lh_duck_result_column *column = &s->columns[index];
-    LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(TYPE_TEXT_MAX);
-    lh_duck_type_text(type, &text);
-    free(column->name);
-    free(column->type_text);
-    duckdb_destroy_logical_type(&column->type);
-    column->name = lh_strdup(name != NULL ? name : "");
-    column->type_text = lh_buf_take(&text);
-    column->type = type;
-    column->encodes = lh_duck_type_encodes(type);
+static void columns_free(struct lh_duck_statement *s)
+{
+    for (size_t i = 0; i < s->column_count; i++) {
+        free(s->columns[i].name);
+        free(s->columns[i].type_text);
+        duckdb_destroy_logical_type(&s->columns[i].type);
+    }
+    free(s->columns);
+    s->columns = NULL;
+    s->column_count = 0;
 }
 
-static void describe_prepared(struct lh_duck_statement *s) {
+/* `type` is taken over. */
+static void column_describe(struct lh_duck_result_column *column, const char *name,
+                            duckdb_logical_type type)
+{
+    LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(TYPE_TEXT_MAX);
+    lh_duck_type_text(type, &text);
+    *column = (struct lh_duck_result_column){
+        .name = lh_strdup(name != NULL ? name : ""),
+        .type_text = lh_buf_take(&text),
+        .type = type,
+        .encodes = lh_duck_type_encodes(type),
+    };
+}
+
+static void describe_prepared(struct lh_duck_statement *s)
+{
     s->column_count = duckdb_prepared_statement_column_count(s->prepared);
     s->columns = lh_calloc(s->column_count + 1, sizeof(*s->columns));
     for (idx_t i = 0; i < s->column_count; i++) {
         const char *name = duckdb_prepared_statement_column_name(s->prepared, i);
-        column_describe(s, i, name, duckdb_prepared_statement_column_logical_type(s->prepared, i));
+        column_describe(&s->columns[i], name,
+                        duckdb_prepared_statement_column_logical_type(s->prepared, i));
         duckdb_free((void *)(uintptr_t)name);
     }
 }
 
+static void describe_result(struct lh_duck_statement *s)
+{
+    columns_free(s);
+    s->column_count = duckdb_column_count(&s->result);
+    s->columns = lh_calloc(s->column_count + 1, sizeof(*s->columns));
+    for (idx_t i = 0; i < s->column_count; i++)
+        column_describe(&s->columns[i], duckdb_column_name(&s->result, i),
+                        duckdb_column_logical_type(&s->result, i));
+}
+
 lh_code lh_duck_prepare(struct lh_duck_conn *conn, const char *sql, enum lh_duck_kind kind,
                         struct lh_duck_statement **ret_statement, int64_t *ret_position,
-                        struct lh_error *err) {
+                        struct lh_error *err)
+{
     LH_CHECK_MAGIC(conn, LH_DUCK_CONN_MAGIC);
     struct lh_duck_statement *s = lh_calloc(1, sizeof(*s));
     s->magic = LH_DUCK_STATEMENT_MAGIC;
@@ -78,7 +105,8 @@ lh_code lh_duck_prepare(struct lh_duck_conn *conn, const char *sql, enum lh_duck
     return LH_OK;
 }
 
-void lh_duck_statement_free(struct lh_duck_statement *s) {
+void lh_duck_statement_free(struct lh_duck_statement *s)
+{
     if (s == NULL)
         return;
     LH_CHECK_MAGIC(s, LH_DUCK_STATEMENT_MAGIC);
@@ -87,23 +115,20 @@ void lh_duck_statement_free(struct lh_duck_statement *s) {
     duckdb_destroy_result(&s->result);
     duckdb_destroy_pending(&s->pending);
     duckdb_destroy_prepare(&s->prepared);
-    for (size_t i = 0; i < s->column_count; i++) {
-        free(s->columns[i].name);
-        free(s->columns[i].type_text);
-        duckdb_destroy_logical_type(&s->columns[i].type);
-    }
-    free(s->columns);
+    columns_free(s);
     free(s);
 }
 
 /* ---- parameters ---- */
 
-size_t lh_duck_param_count(const struct lh_duck_statement *s) {
+size_t lh_duck_param_count(const struct lh_duck_statement *s)
+{
     LH_CHECK_MAGIC(s, LH_DUCK_STATEMENT_MAGIC);
     return duckdb_nparams(s->prepared);
 }
 
-void lh_duck_param_names(const struct lh_duck_statement *s, struct lh_buf *out) {
+void lh_duck_param_names(const struct lh_duck_statement *s, struct lh_buf *out)
+{
     size_t count = lh_duck_param_count(s);
     for (size_t i = 0; i < count; i++) {
         const char *name = duckdb_parameter_name(s->prepared, i + 1);
@@ -114,7 +139,8 @@ void lh_duck_param_names(const struct lh_duck_statement *s, struct lh_buf *out) 
 }
 
 static duckdb_state bind_at(duckdb_prepared_statement prepared, idx_t index,
-                            const struct lh_duck_value *value) {
+                            const struct lh_duck_value *value)
+{
     switch (value->type) {
     case LH_DUCK_NULL:
         return duckdb_bind_null(prepared, index);
@@ -132,7 +158,8 @@ static duckdb_state bind_at(duckdb_prepared_statement prepared, idx_t index,
 }
 
 lh_code lh_duck_bind(struct lh_duck_statement *s, const char *name,
-                     const struct lh_duck_value *value, struct lh_error *err) {
+                     const struct lh_duck_value *value, struct lh_error *err)
+{
     LH_CHECK_MAGIC(s, LH_DUCK_STATEMENT_MAGIC);
     idx_t index = 0;
     if (duckdb_bind_parameter_index(s->prepared, &index, name) != DuckDBSuccess)
@@ -144,29 +171,34 @@ lh_code lh_duck_bind(struct lh_duck_statement *s, const char *name,
 
 /* ---- columns ---- */
 
-size_t lh_duck_column_count(const struct lh_duck_statement *s) {
+size_t lh_duck_column_count(const struct lh_duck_statement *s)
+{
     LH_CHECK_MAGIC(s, LH_DUCK_STATEMENT_MAGIC);
     return s->column_count;
 }
 
-lh_str lh_duck_column_name(const struct lh_duck_statement *s, size_t column) {
+lh_str lh_duck_column_name(const struct lh_duck_statement *s, size_t column)
+{
     LH_CHECK(column < s->column_count);
     return lh_str_from(s->columns[column].name);
 }
 
-lh_str lh_duck_column_type(const struct lh_duck_statement *s, size_t column) {
+lh_str lh_duck_column_type(const struct lh_duck_statement *s, size_t column)
+{
     LH_CHECK(column < s->column_count);
     return lh_str_from(s->columns[column].type_text);
 }
 
-bool lh_duck_column_encodes(const struct lh_duck_statement *s, size_t column) {
+bool lh_duck_column_encodes(const struct lh_duck_statement *s, size_t column)
+{
     LH_CHECK(column < s->column_count);
     return s->columns[column].encodes;
 }
 
 /* ---- rows ---- */
 
-lh_code lh_duck_run(struct lh_duck_statement *s, int64_t *ret_position, struct lh_error *err) {
+lh_code lh_duck_run(struct lh_duck_statement *s, int64_t *ret_position, struct lh_error *err)
+{
     LH_CHECK_MAGIC(s, LH_DUCK_STATEMENT_MAGIC);
     LH_CHECK(s->pending == NULL);
     if (duckdb_pending_prepared_streaming(s->prepared, &s->pending) != DuckDBSuccess)
@@ -174,18 +206,15 @@ lh_code lh_duck_run(struct lh_duck_statement *s, int64_t *ret_position, struct l
     if (duckdb_execute_pending(s->pending, &s->result) != DuckDBSuccess)
         return lh_duck_fail(err, duckdb_result_error(&s->result), ret_position);
 
-    LH_CHECK(duckdb_column_count(&s->result) == s->column_count);
-    if (duckdb_nparams(s->prepared) == 0)
-        return LH_OK;
-    /* Types and names may hang on the parameters. */
-    for (idx_t i = 0; i < s->column_count; i++)
-        column_describe(s, i, duckdb_column_name(&s->result, i),
-                        duckdb_column_logical_type(&s->result, i));
+    /* A parameter without a type leaves even the number of columns open until now. */
+    if (duckdb_nparams(s->prepared) > 0)
+        describe_result(s);
     return LH_OK;
 }
 
 lh_code lh_duck_next_chunk(struct lh_duck_statement *s, size_t *ret_rows, int64_t *ret_position,
-                           struct lh_error *err) {
+                           struct lh_error *err)
+{
     LH_CHECK_MAGIC(s, LH_DUCK_STATEMENT_MAGIC);
     LH_CHECK(s->pending != NULL);
     for (;;) {
