@@ -1,0 +1,155 @@
+/*
+ * The graph: hierarchical navigable small world (Malkov & Yashunin 2018, "Efficient and robust
+ * approximate nearest neighbor search using hierarchical navigable small world graphs"), over rows
+ * of floats kept in flat arrays.
+ *
+ * A node is a slot number. Slots are handed out in order and never reused, so everything of a slot
+ * but its links is written once: that is what lets a snapshot be written while others search and
+ * insert.
+ *
+ * What differs from the paper, and why:
+ *  - Every node but a root has a parent, an older node; the links parent -> node and node -> parent
+ *    on level 0 are pinned: pruning never drops them. So level 0 holds a tree whose links go both
+ *    ways, and every live node is reachable from every other, whatever the data (ten thousand equal
+ *    vectors, too). The paper's heuristic alone leaves nodes that nothing points to.
+ *  - A deleted node stays in the graph and is walked through, never returned.
+ *  - A node's level comes from a hash of the seed and its slot: the same operations build the same
+ *    graph.
+ *
+ * thread-compatible: one writer at a time, and no search during lh_hnsw_add or lh_hnsw_delete.
+ * lh_hnsw_reserve may run beside searches.
+ */
+#ifndef LH_VECTORD_HNSW_H
+#define LH_VECTORD_HNSW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "vectord/distance.h"
+#include "vectord/rows.h"
+
+enum lh_metric { LH_METRIC_COSINE, LH_METRIC_L2, LH_METRIC_IP };
+
+enum {
+    LH_HNSW_M_MIN = 4,
+    LH_HNSW_M_MAX = 128,
+    LH_HNSW_EF_CONSTRUCTION_MAX = 4096,
+    LH_HNSW_LEVEL_MAX = 20,
+};
+
+struct lh_hnsw_options {
+    uint32_t dim_count;
+    enum lh_metric metric;
+    uint32_t m;               /* links of a node on the upper levels; twice that on level 0 */
+    uint32_t ef_construction; /* nodes looked at when one is linked */
+    uint64_t seed;            /* of the levels */
+    uint32_t slots_max;       /* address space is reserved for so many */
+};
+
+/* Arrays by slot, as they are persisted (docs/formats/lhv1.md). */
+struct lh_hnsw {
+    struct lh_hnsw_options options;
+    const struct lh_kernels *kernels;
+    size_t row_floats;
+
+    struct lh_rows vectors;    /* float[row_floats] */
+    struct lh_rows links0;     /* int32_t[2 m]: slots, filled from the left, -1 ends the row */
+    struct lh_rows upper;      /* int32_t[m] blocks: levels 1, 2, ... of a slot one after another */
+    struct lh_rows upper_base; /* uint32_t: number of the slot's first block */
+    struct lh_rows levels;     /* uint8_t */
+    struct lh_rows parents;    /* int32_t: an older slot, or -1 for a root */
+    struct lh_rows children;   /* uint8_t: how many slots name this one as their parent */
+    struct lh_rows dead;       /* uint64_t[]: bit slot % 64 of word slot / 64 */
+
+    uint32_t count;       /* slots handed out */
+    uint32_t dead_count;  /* of these, deleted */
+    uint32_t block_count; /* blocks of `upper` in use */
+    int32_t entry; /* where a search begins, on level `entry_level`; -1 while there is none */
+    uint32_t entry_level;
+};
+
+/* One found node. `order` grows with the distance (see lh_hnsw_distance). */
+struct lh_hnsw_hit {
+    float order;
+    int32_t slot;
+};
+
+/* Working memory of one search or insert, reused for the next; zero state is valid. */
+struct lh_hnsw_scratch {
+    uint64_t *visited;
+    size_t visited_words;
+    struct lh_hnsw_hit *pool; /* the nearest nodes so far, sorted */
+    struct lh_hnsw_hit
+        *frontier;   /* with dead nodes about: those still to be walked through, sorted */
+    size_t pool_max; /* entries in each of the two */
+    struct lh_hnsw_hit *sorted; /* a row and a candidate, by distance */
+    int32_t *unseen;            /* neighbours to be measured */
+    int32_t *kept;              /* result of a selection */
+    size_t row_max;             /* entries in each of the three */
+    float *query;               /* a padded, aligned row */
+    size_t query_floats;
+};
+
+lh_code lh_hnsw_init(struct lh_hnsw *graph, const struct lh_hnsw_options *options,
+                     struct lh_error *err);
+void lh_hnsw_deinit(struct lh_hnsw *graph); /* accepts the zero state */
+
+/* Makes room so that the next `count` calls of lh_hnsw_add cannot fail. LH_INDEX_MEMORY. */
+lh_code lh_hnsw_reserve(struct lh_hnsw *graph, uint32_t count, struct lh_error *err);
+
+/* Adds a vector of dim_count floats (any alignment; of unit length for cosine) and returns its
+ * slot. Room must have been reserved. */
+uint32_t lh_hnsw_add(struct lh_hnsw *graph, const float *vector, struct lh_hnsw_scratch *scratch);
+
+/* Marks a live slot deleted. */
+void lh_hnsw_delete(struct lh_hnsw *graph, uint32_t slot);
+
+/* The k nearest live nodes, nearest first; ret_hits has room for k. Returns how many: min(k, live
+ * nodes), always. `ef` is how many candidates the search keeps, at least k. *ret_exact tells
+ * whether all nodes were looked at: a small graph is scanned. query: dim_count floats. */
+size_t lh_hnsw_search(const struct lh_hnsw *graph, const float *query, size_t k, size_t ef,
+                      struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits,
+                      bool *ret_exact);
+
+/* The same by looking at all nodes. */
+size_t lh_hnsw_scan(const struct lh_hnsw *graph, const float *query, size_t k,
+                    struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits);
+
+/* What a user is told: cosine: 1 - cosine of the angle, 0 to 2; l2: Euclidean distance; ip: the
+ * inner product, negated. */
+float lh_hnsw_distance(enum lh_metric metric, float order);
+
+/* The padded row of a slot; stays valid and unchanged as long as the graph. */
+const float *lh_hnsw_vector(const struct lh_hnsw *graph, uint32_t slot);
+bool lh_hnsw_is_dead(const struct lh_hnsw *graph, uint32_t slot);
+
+/* Bytes of all arrays for one slot, on average. */
+size_t lh_hnsw_slot_bytes(const struct lh_hnsw_options *options);
+
+void lh_hnsw_scratch_deinit(struct lh_hnsw_scratch *scratch);
+
+/* ---- loading (lhv1.c) ---- */
+
+/* Makes room for `count` slots and `block_count` upper blocks; the caller then fills the arrays
+ * vectors, links0, upper, levels, parents and dead, sets entry and dead_count, and calls _finish,
+ * which sets the counts, derives the rest, and believes nothing: LH_CORRUPT when any index points
+ * out of its array, or lh_hnsw_check_links finds fault. */
+lh_code lh_hnsw_load_begin(struct lh_hnsw *graph, uint32_t count, uint32_t block_count,
+                           struct lh_error *err);
+lh_code lh_hnsw_load_finish(struct lh_hnsw *graph, uint32_t count, uint32_t block_count,
+                            struct lh_error *err);
+
+/* ---- validators: LH_CORRUPT that names the slot ---- */
+
+/* Vectors finite and padded with zeros; links in range, filled from the left, to nodes of that
+ * level, not to itself; degrees bounded; parents older, pinned on both sides; every live node in
+ * the entry's tree; counts right. Linear in the size of the graph. */
+lh_code lh_hnsw_check_links(const struct lh_hnsw *graph, struct lh_error *err);
+
+/* That, and: no link twice in a row; every live node reachable from the entry by walking level 0.
+ */
+lh_code lh_hnsw_check(const struct lh_hnsw *graph, struct lh_error *err);
+
+#endif

@@ -1,0 +1,124 @@
+/*
+ * lh_index: one vector index in memory: the graph, the caller's ids, the metadata. An item that is
+ * updated gets a new slot and its old one dies; slots die, but their bytes stay until the index is
+ * rebuilt. So whoever holds a reference may read any slot's id, metadata and vector without a lock.
+ *
+ * Locking is the owner's (collection.c): one writer at a time; upserts and deletes exclude readers;
+ * reserving does not.
+ */
+#ifndef LH_VECTORD_INDEX_H
+#define LH_VECTORD_INDEX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "vectord/hnsw.h"
+#include "vectord/rows.h"
+
+enum { LH_INDEX_NAME_MAX = 128, LH_ITEM_ID_MAX = 256 };
+
+/* What an index is: fixed when it is created. */
+struct lh_index_config {
+    char name[LH_INDEX_NAME_MAX + 1];
+    uint32_t dimension;
+    enum lh_metric metric;
+    uint32_t m;
+    uint32_t ef_construction;
+    uint64_t
+        seed; /* of the graph's levels; from the name, so that equal input gives equal graphs */
+    char uuid[LH_UUID_TEXT]; /* tells it from an earlier index of the same name */
+    lh_time_ms created_ms;
+};
+
+/* Memory that several indexes share. */
+struct lh_budget {
+    atomic_uint_fast64_t used_bytes;
+    uint64_t bytes_max;
+};
+
+/* LH_INDEX_MEMORY when it is used up. thread-safe. */
+lh_code lh_budget_take(struct lh_budget *budget, uint64_t bytes, struct lh_error *err);
+void lh_budget_give(struct lh_budget *budget, uint64_t bytes);
+
+/* From id to slot: open addressing with linear probing. */
+struct lh_id_entry {
+    uint32_t tag; /* low half of the id's hash; also its place */
+    int32_t slot; /* -1 = free */
+};
+struct lh_id_table {
+    struct lh_id_entry *entries;
+    uint32_t mask; /* entries - 1 */
+};
+
+struct lh_index {
+    uint32_t magic;
+    atomic_int references;
+    struct lh_index_config config;
+    struct lh_budget *budget;
+    uint64_t taken_bytes; /* from the budget; the writer's */
+    struct lh_hnsw graph;
+    struct lh_rows id_ends;       /* uint64_t: end of the slot's id in `ids` */
+    struct lh_rows ids;           /* bytes */
+    struct lh_rows metadata_ends; /* uint64_t */
+    struct lh_rows metadata;      /* compact JSON objects; no bytes = none */
+    struct lh_id_table table;
+    struct lh_id_table next_table; /* larger, filled by reserve, put in place by the next apply */
+    struct lh_id_table last_table; /* replaced, freed by the next reserve */
+};
+
+/* An empty index with one reference. The budget is borrowed and may be NULL. `reserve_bytes`:
+ * address space for each kind of data. LH_INDEX_MEMORY. */
+lh_code lh_index_new(const struct lh_index_config *config, struct lh_budget *budget,
+                     uint64_t reserve_bytes, struct lh_index **ret_index, struct lh_error *err);
+struct lh_index *lh_index_ref(struct lh_index *index);
+void lh_index_unref(struct lh_index *index); /* accepts NULL; the last one frees */
+
+/* What a batch will need at most. */
+struct lh_index_need {
+    uint32_t items;
+    uint64_t id_bytes;
+    uint64_t metadata_bytes;
+};
+
+/* Makes room, so that applying the batch cannot fail; may run beside readers. LH_INDEX_MEMORY, with
+ * everything as before. */
+lh_code lh_index_reserve(struct lh_index *index, const struct lh_index_need *need,
+                         struct lh_error *err);
+
+/* Puts an item whose vector is prepared (lh_vector_prepare). True if there was one of that id. */
+bool lh_index_upsert(struct lh_index *index, lh_str id, const float *vector, lh_str metadata,
+                     struct lh_hnsw_scratch *scratch);
+/* False if there was none. */
+bool lh_index_delete(struct lh_index *index, lh_str id);
+
+/* The live slot of an id, or -1. */
+int32_t lh_index_find(const struct lh_index *index, lh_str id);
+
+/* Borrowed for as long as the reference is held. Any slot, dead ones too. */
+lh_str lh_index_id(const struct lh_index *index, uint32_t slot);
+lh_str lh_index_metadata(const struct lh_index *index, uint32_t slot); /* len 0 = none */
+
+uint32_t lh_index_live(const struct lh_index *index);
+uint64_t lh_index_bytes(const struct lh_index *index);
+
+/* After the arrays were loaded: checks ids and metadata, builds the table. LH_CORRUPT. */
+lh_code lh_index_load_finish(struct lh_index *index, struct lh_error *err);
+
+/* Validator: everything of lh_hnsw_check, and: ids well-formed, every live id found, table exact.
+ */
+lh_code lh_index_check(const struct lh_index *index, struct lh_error *err);
+
+/* "cosine", "l2", "ip". */
+const char *lh_metric_name(enum lh_metric metric);
+bool lh_metric_parse(lh_str text, enum lh_metric *ret);
+
+/* Makes a vector of a request fit for the index: scales it to unit length under cosine (one that
+ * has it already stays as it is, bit by bit). Returns NULL, or what is wrong with it. */
+const char *lh_vector_prepare(float *vector, size_t dim_count, enum lh_metric metric);
+
+#endif
