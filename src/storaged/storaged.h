@@ -1,0 +1,194 @@
+/*
+ * The object store: a folder of objects that survive power loss, addressed by bucket and key. This
+ * is the core, without sockets; api.c puts HTTP in front of it.
+ *
+ *   struct lh_store_options options = {.dir = "/var/lib/lakehouse/storaged", ...};
+ *   LH_TRY(lh_store_open(&options, &store, err));
+ *
+ *   LH_TRY(lh_upload_begin(store, &put, &upload, err));
+ *   while (...) {
+ *       char *space = lh_upload_space(upload, &room, err);   // read straight into it
+ *       LH_TRY(lh_upload_added(upload, got, err));
+ *   }
+ *   LH_TRY(lh_upload_commit(upload, &info, &created, err));   // durable from here on
+ *   lh_upload_free(upload);
+ *
+ * All functions are thread-safe, but an upload and an open object belong to one thread at a time.
+ * Failures of any write: LH_READ_ONLY after a failed fsync, LH_STORAGE_FULL when the disk or its
+ * reserve is used up; the store is then as it was before the call.
+ */
+#ifndef LH_STORAGED_STORAGED_H
+#define LH_STORAGED_STORAGED_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct lh_service;
+struct lh_store;
+struct lh_upload;
+struct lh_object;
+
+extern const struct lh_service lh_storaged_service;
+
+enum {
+    LH_STORE_KEY_MAX = 1024,    /* bytes */
+    LH_STORE_ETAG_SIZE = 64,    /* with its terminator */
+    LH_STORE_TYPE_SIZE = 256,   /* content type, with its terminator */
+    LH_STORE_BLOCK = 256 << 10, /* bytes under one checksum */
+    LH_STORE_CURSOR_MAX = 2 * (6 + LH_STORE_KEY_MAX) + 1,
+    LH_BUCKET_LAKE = 1, /* the bucket of the native keys */
+};
+
+/* ---- the store ---- */
+
+struct lh_store_options {
+    const char *dir;
+    uint64_t object_bytes_max;
+    uint64_t upload_budget_bytes; /* memory of all uploads in flight */
+    uint64_t inline_bytes_max;    /* objects up to this size live in the index */
+    uint64_t reserve_bytes;       /* free disk below which nothing new is taken */
+    bool tend_by_hand;            /* no background thread: tests call lh_store_tend */
+};
+
+/* Opens the store in `dir`, making it when the folder is empty or absent. LH_BUSY when another
+ * process has it, LH_INVALID_CONFIG when it is of a newer format or half of it is missing. */
+lh_code lh_store_open(const struct lh_store_options *options, struct lh_store **ret_store,
+                      struct lh_error *err);
+/* No other call may be under way. Accepts NULL. */
+void lh_store_close(struct lh_store *store);
+
+/* One round of background work: sweeps orphans left by a crash, removes files of replaced objects,
+ * brings the index's log home. Returns whether there may be more to do. */
+bool lh_store_tend(struct lh_store *store);
+
+enum { LH_STORE_REASON_MAX = 480, LH_STORE_DAMAGED_NAMES_MAX = 16 };
+
+struct lh_store_stats {
+    uint64_t objects;
+    uint64_t bytes;
+    uint64_t free_bytes;     /* of the disk, for this process */
+    uint64_t groups;         /* commits of the index, each one transaction and one fsync */
+    uint64_t group_requests; /* answered by them */
+    uint64_t fsyncs;
+    double fsync_seconds;
+    uint64_t orphans_swept;
+    uint64_t uploads;
+    uint64_t upload_bytes; /* memory held by uploads in flight */
+    uint64_t damaged;      /* objects found damaged since the start and not replaced since */
+    bool sweeping;         /* the sweep for orphans has not ended yet */
+    bool read_only;
+    char read_only_reason[LH_STORE_REASON_MAX];
+};
+void lh_store_stats(struct lh_store *store, struct lh_store_stats *ret);
+
+/* Calls `visit` with up to LH_STORE_DAMAGED_NAMES_MAX keys of damaged objects. `visit` must not
+ * call into the store. */
+void lh_store_damaged(struct lh_store *store, void (*visit)(void *ctx, lh_str key), void *ctx);
+
+/* ---- keys and conditions ---- */
+
+/* LH_INVALID_KEY (empty, NUL, not UTF-8) or LH_KEY_TOO_LONG. Nothing is normalised: `..`, `//` and
+ * a trailing `/` are bytes as any others. */
+lh_code lh_store_check_key(lh_str key, struct lh_error *err);
+
+/* Values of If-Match and If-None-Match; LH_STR_NONE = no condition. Judged inside the commit, so of
+ * many that race exactly one wins; the others get LH_PRECONDITION. */
+struct lh_store_condition {
+    lh_str if_match;
+    lh_str if_none_match;
+};
+
+struct lh_store_info {
+    uint64_t size;
+    lh_time_ms modified_ms;
+    char etag[LH_STORE_ETAG_SIZE]; /* without quotes: MD5 in hex */
+    char content_type[LH_STORE_TYPE_SIZE];
+};
+
+/* ---- put ---- */
+
+struct lh_upload_options {
+    int64_t bucket;
+    lh_str key;                          /* copied */
+    lh_str content_type;                 /* copied; LH_STR_NONE = application/octet-stream */
+    struct lh_store_condition condition; /* borrowed until commit */
+    int64_t length;                      /* -1 = unknown */
+    const uint8_t *md5;    /* what the body must hash to (LH_MD5_SIZE bytes), or NULL; copied */
+    const uint8_t *sha256; /* the same (LH_SHA256_SIZE bytes) */
+};
+
+/* Takes the upload's window from the budget. Also LH_BUSY when the budget is used up, LH_TOO_LARGE,
+ * LH_INVALID for a content type that is too long. */
+lh_code lh_upload_begin(struct lh_store *store, const struct lh_upload_options *options,
+                        struct lh_upload **ret_upload, struct lh_error *err);
+/* Where the next bytes go, at least one; writes earlier ones out when the window is full. */
+lh_code lh_upload_space(struct lh_upload *upload, void **ret_space, size_t *ret_room,
+                        struct lh_error *err);
+/* So many bytes were put there. LH_TOO_LARGE. */
+lh_code lh_upload_added(struct lh_upload *upload, size_t len, struct lh_error *err);
+/* The body is complete: verifies its digests (LH_BAD_DIGEST) and its length (LH_INCOMPLETE_BODY),
+ * makes it durable and visible. *ret_created: the key was absent. Afterwards the upload can only be
+ * freed. LH_IO may leave the outcome open when the disk failed in the commit itself; then the store
+ * is read-only. */
+lh_code lh_upload_commit(struct lh_upload *upload, struct lh_store_info *ret_info,
+                         bool *ret_created, struct lh_error *err);
+/* Ends an upload; what was not committed is gone. Accepts NULL. */
+void lh_upload_free(struct lh_upload *upload);
+
+/* ---- delete ---- */
+
+/* LH_OK also when the key is absent, unless if_match is given: then LH_PRECONDITION. */
+lh_code lh_store_delete(struct lh_store *store, int64_t bucket, lh_str key,
+                        const struct lh_store_condition *condition, struct lh_error *err);
+
+/* ---- get ---- */
+
+/* What the index knows of the key. LH_NOT_FOUND, LH_CORRUPT. */
+lh_code lh_store_head(struct lh_store *store, int64_t bucket, lh_str key,
+                      struct lh_store_info *ret_info, struct lh_error *err);
+
+/* A snapshot of the object: later puts and deletes of the key do not change what is read from it.
+ */
+lh_code lh_object_open(struct lh_store *store, int64_t bucket, lh_str key,
+                       struct lh_object **ret_object, struct lh_error *err);
+const struct lh_store_info *lh_object_info(const struct lh_object *object);
+/* The bytes at `offset` (< size) up to the end of their block, checked against their checksum;
+ * borrowed until the next call. LH_CORRUPT when they are not what was stored: the object is then on
+ * the list of damaged ones. */
+lh_code lh_object_read(struct lh_object *object, uint64_t offset, const void **ret_bytes,
+                       size_t *ret_len, struct lh_error *err);
+void lh_object_close(struct lh_object *object); /* accepts NULL */
+
+/* The absolute path of the object's immutable file, owned by the caller; NULL for one that lives in
+ * the index. The file disappears some time after the object is replaced or deleted. */
+lh_code lh_store_locate(struct lh_store *store, int64_t bucket, lh_str key, char **ret_path,
+                        struct lh_store_info *ret_info, struct lh_error *err);
+
+/* ---- list ---- */
+
+struct lh_list_options {
+    int64_t bucket;
+    lh_str prefix;
+    lh_str delimiter; /* empty = none */
+    lh_str cursor;    /* of the page before; empty = from the start */
+    size_t limit;     /* keys and common prefixes together; > 0 */
+};
+
+/* An object (info set, `damaged` when its row does not match its checksum) or a common prefix (info
+ * NULL). False ends the page after this entry. The page is read in one snapshot: do not block. */
+typedef bool (*lh_list_visitor)(void *ctx, lh_str name, const struct lh_store_info *info,
+                                bool damaged);
+
+/* One page in byte order of the keys. ret_cursor is "" when there is no more. LH_INVALID for a
+ * cursor that is not one of ours for this prefix and delimiter. */
+lh_code lh_store_list(struct lh_store *store, const struct lh_list_options *options,
+                      lh_list_visitor visit, void *ctx, char ret_cursor[LH_STORE_CURSOR_MAX],
+                      struct lh_error *err);
+
+#endif

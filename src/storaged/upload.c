@@ -1,0 +1,302 @@
+/*
+ * Uploads: a body streams through one window of constant size. Each full window is hashed block by
+ * block and written to the body's file; what fits into the window and is small enough never becomes
+ * a file and goes into the index with its row.
+ *
+ *   begin -> (space, added)* -> commit -> free        or free at any point: nothing is left
+ */
+#include "storaged/store_private.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "base/thread.h"
+
+static const uint32_t upload_magic = 0x0b10ad00;
+
+struct lh_upload {
+    uint32_t magic;
+    struct lh_store *store;
+    int64_t bucket;
+    char *key;
+    size_t key_len;
+    char content_type[LH_STORE_TYPE_SIZE];
+    struct lh_store_condition condition;
+    int64_t length; /* -1 = unknown */
+    bool has_md5;
+    bool has_sha256;
+    uint8_t want_md5[LH_MD5_SIZE];
+    uint8_t want_sha256[LH_SHA256_SIZE];
+
+    struct lh_digest *md5;
+    struct lh_digest *sha256; /* NULL when nobody asks for it */
+    char *window;
+    size_t window_bytes; /* what the budget gave */
+    size_t filled;
+    uint64_t size; /* received */
+    uint64_t written;
+    uint64_t *sums;
+    size_t sum_count;
+    size_t sum_capacity;
+    bool has_file;
+    struct lh_body_file file;
+    bool kept; /* the file belongs to the store, or its fate is open */
+};
+
+/* ---- begin ---- */
+
+/* The window holds whole blocks, and any object that may live in the index. One byte more than a
+ * known length, so that the reader sees the end of the body without a full window. */
+static size_t window_bytes(const struct lh_store *store, int64_t length)
+{
+    uint64_t full = store->options.inline_bytes_max + 1;
+    full = (full + LH_STORE_BLOCK - 1) / LH_STORE_BLOCK * LH_STORE_BLOCK;
+    return (size_t)(length >= 0 && (uint64_t)length < full ? (uint64_t)length + 1 : full);
+}
+
+static lh_code take_budget(struct lh_store *store, size_t bytes, struct lh_error *err)
+{
+    lh_mutex_lock(&store->mutex);
+    bool fits = store->upload_bytes + bytes <= store->options.upload_budget_bytes ||
+                store->upload_count == 0;
+    if (fits) {
+        store->upload_count++;
+        store->upload_bytes += bytes;
+    }
+    uint64_t uploads = store->upload_count;
+    lh_mutex_unlock(&store->mutex);
+    if (fits)
+        return LH_OK;
+    return lh_fail(err, LH_BUSY, "%" PRIu64 " uploads in flight use up their memory", uploads);
+}
+
+static void give_budget(struct lh_store *store, size_t bytes)
+{
+    lh_mutex_lock(&store->mutex);
+    store->upload_count--;
+    store->upload_bytes -= bytes;
+    lh_mutex_unlock(&store->mutex);
+}
+
+static lh_code check_content_type(lh_str type, struct lh_error *err)
+{
+    if (type.len >= LH_STORE_TYPE_SIZE)
+        return lh_fail(err, LH_INVALID, "the content type has %zu bytes, at most %d are possible",
+                       type.len, LH_STORE_TYPE_SIZE - 1);
+    for (size_t i = 0; i < type.len; i++) {
+        if ((unsigned char)type.ptr[i] < ' ' || (unsigned char)type.ptr[i] > '~')
+            return lh_fail(err, LH_INVALID, "the content type has a byte that is not ASCII text");
+    }
+    return LH_OK;
+}
+
+static lh_code check_begin(struct lh_store *store, const struct lh_upload_options *options,
+                           struct lh_error *err)
+{
+    LH_TRY(lh_store_check_key(options->key, err));
+    LH_TRY(check_content_type(options->content_type, err));
+    if (options->length > 0 && (uint64_t)options->length > store->options.object_bytes_max)
+        return lh_fail(err, LH_TOO_LARGE,
+                       "an object of %" PRId64 " bytes, at most %" PRIu64 " are possible",
+                       options->length, store->options.object_bytes_max);
+    LH_TRY(lh_store_check_writable(store, err));
+    return lh_store_check_room(store, options->length > 0 ? (uint64_t)options->length : 0, err);
+}
+
+static void set_wanted(struct lh_upload *upload, const struct lh_upload_options *options)
+{
+    if (options->md5) {
+        upload->has_md5 = true;
+        memcpy(upload->want_md5, options->md5, LH_MD5_SIZE);
+    }
+    if (options->sha256) {
+        upload->has_sha256 = true;
+        memcpy(upload->want_sha256, options->sha256, LH_SHA256_SIZE);
+        upload->sha256 = lh_digest_new(LH_DIGEST_SHA256);
+    }
+}
+
+lh_code lh_upload_begin(struct lh_store *store, const struct lh_upload_options *options,
+                        struct lh_upload **ret_upload, struct lh_error *err)
+{
+    LH_TRY(check_begin(store, options, err));
+    size_t bytes = window_bytes(store, options->length);
+    LH_TRY(take_budget(store, bytes, err));
+    char *window = lh_try_malloc(bytes, 1);
+    if (!window) {
+        give_budget(store, bytes);
+        return lh_fail(err, LH_NO_MEMORY, "no memory for an upload");
+    }
+    struct lh_upload *upload = lh_calloc(1, sizeof(*upload));
+    upload->magic = upload_magic;
+    upload->store = store;
+    upload->bucket = options->bucket;
+    upload->key = lh_strndup(options->key.ptr, options->key.len);
+    upload->key_len = options->key.len;
+    lh_str type =
+        options->content_type.len > 0 ? options->content_type : LH_STR("application/octet-stream");
+    memcpy(upload->content_type, type.ptr, type.len);
+    upload->condition = options->condition;
+    upload->length = options->length;
+    upload->md5 = lh_digest_new(LH_DIGEST_MD5);
+    set_wanted(upload, options);
+    upload->window = window;
+    upload->window_bytes = bytes;
+    *ret_upload = upload;
+    return LH_OK;
+}
+
+/* ---- body ---- */
+
+static void sum_window(struct lh_upload *upload)
+{
+    for (size_t at = 0; at < upload->filled; at += LH_STORE_BLOCK) {
+        size_t len = upload->filled - at < LH_STORE_BLOCK ? upload->filled - at : LH_STORE_BLOCK;
+        upload->sums = lh_grow(upload->sums, &upload->sum_capacity, upload->sum_count + 1,
+                               sizeof(*upload->sums));
+        upload->sums[upload->sum_count++] = lh_xxh3(upload->window + at, len);
+    }
+}
+
+/* Writes the window to the file, which is made by the first one. All but the last are whole blocks.
+ */
+static lh_code flush(struct lh_upload *upload, struct lh_error *err)
+{
+    struct lh_store *store = upload->store;
+    LH_CHECK(upload->written % LH_STORE_BLOCK == 0);
+    if (upload->length < 0)
+        LH_TRY(lh_store_check_room(store, upload->filled, err));
+    if (!upload->has_file) {
+        LH_TRY(lh_body_create(store, upload->length, &upload->file, err));
+        upload->has_file = true;
+    }
+    sum_window(upload);
+    LH_TRY(lh_pwrite_all(upload->file.fd, upload->window, upload->filled, upload->written,
+                         "an object's file", err));
+    upload->written += upload->filled;
+    upload->filled = 0;
+    return LH_OK;
+}
+
+lh_code lh_upload_space(struct lh_upload *upload, void **ret_space, size_t *ret_room,
+                        struct lh_error *err)
+{
+    LH_CHECK_MAGIC(upload, upload_magic);
+    if (upload->filled == upload->window_bytes)
+        LH_TRY(flush(upload, err));
+    *ret_space = upload->window + upload->filled;
+    *ret_room = upload->window_bytes - upload->filled;
+    return LH_OK;
+}
+
+lh_code lh_upload_added(struct lh_upload *upload, size_t len, struct lh_error *err)
+{
+    LH_CHECK_MAGIC(upload, upload_magic);
+    LH_CHECK(len <= upload->window_bytes - upload->filled);
+    const char *bytes = upload->window + upload->filled;
+    lh_digest_update(upload->md5, bytes, len);
+    if (upload->sha256)
+        lh_digest_update(upload->sha256, bytes, len);
+    upload->filled += len;
+    upload->size += len;
+    if (upload->size > upload->store->options.object_bytes_max)
+        return lh_fail(err, LH_TOO_LARGE, "the object has more than %" PRIu64 " bytes",
+                       upload->store->options.object_bytes_max);
+    if (upload->length >= 0 && upload->size > (uint64_t)upload->length)
+        return lh_fail(err, LH_INVALID, "the body is longer than the %" PRId64 " bytes announced",
+                       upload->length);
+    return LH_OK;
+}
+
+/* ---- commit ---- */
+
+static lh_code check_digests(struct lh_upload *upload, char ret_etag[LH_STORE_ETAG_SIZE],
+                             struct lh_error *err)
+{
+    if (upload->length >= 0 && upload->size != (uint64_t)upload->length)
+        return lh_fail(err, LH_INCOMPLETE_BODY, "%" PRIu64 " of %" PRId64 " bytes came",
+                       upload->size, upload->length);
+    uint8_t md5[LH_MD5_SIZE];
+    lh_digest_final(upload->md5, md5);
+    if (upload->has_md5 && memcmp(md5, upload->want_md5, sizeof(md5)) != 0)
+        return lh_fail(err, LH_BAD_DIGEST, "the body's MD5 is another one than Content-MD5 says");
+    if (upload->sha256) {
+        uint8_t sha256[LH_SHA256_SIZE];
+        lh_digest_final(upload->sha256, sha256);
+        if (memcmp(sha256, upload->want_sha256, sizeof(sha256)) != 0)
+            return lh_fail(err, LH_BAD_DIGEST,
+                           "the body's SHA-256 is another one than the request says");
+    }
+    lh_hex(md5, sizeof(md5), ret_etag);
+    return LH_OK;
+}
+
+/* The body where it will stay: in the window for the index, or in its file. */
+static lh_code settle(struct lh_upload *upload, struct lh_index_row *row, struct lh_error *err)
+{
+    struct lh_store *store = upload->store;
+    if (!upload->has_file && upload->size <= store->options.inline_bytes_max) {
+        sum_window(upload);
+        row->body = atomic_fetch_add(&store->next_body, 1);
+        return LH_OK;
+    }
+    if (upload->filled > 0)
+        LH_TRY(flush(upload, err));
+    LH_TRY(lh_body_publish(store, &upload->file, err));
+    row->in_file = true;
+    row->body = upload->file.id;
+    return LH_OK;
+}
+
+lh_code lh_upload_commit(struct lh_upload *upload, struct lh_store_info *ret_info,
+                         bool *ret_created, struct lh_error *err)
+{
+    LH_CHECK_MAGIC(upload, upload_magic);
+    struct lh_commit commit = {
+        .kind = LH_COMMIT_PUT,
+        .bucket = upload->bucket,
+        .key = lh_str_of(upload->key, upload->key_len),
+        .condition = upload->condition,
+        .err = LH_ERROR_INIT,
+    };
+    struct lh_store_info *info = &commit.row.info;
+    LH_TRY(check_digests(upload, info->etag, err));
+    LH_TRY(settle(upload, &commit.row, err));
+    info->size = upload->size;
+    info->modified_ms = lh_now_ms();
+    memcpy(info->content_type, upload->content_type, sizeof(info->content_type));
+    commit.body = (struct lh_index_body){
+        .sums = upload->sums,
+        .sum_count = upload->sum_count,
+        .payload = commit.row.in_file ? NULL : upload->window,
+    };
+    lh_code code = lh_commit_submit(upload->store, &commit, err);
+    upload->kept = code == LH_OK || commit.outcome_open;
+    LH_TRY(code);
+    *ret_info = *info;
+    *ret_created = !commit.existed;
+    return LH_OK;
+}
+
+void lh_upload_free(struct lh_upload *upload)
+{
+    if (!upload)
+        return;
+    LH_CHECK_MAGIC(upload, upload_magic);
+    upload->magic = 0;
+    if (upload->has_file && upload->kept)
+        lh_body_keep(&upload->file);
+    else if (upload->has_file)
+        lh_body_discard(upload->store, &upload->file);
+    give_budget(upload->store, upload->window_bytes);
+    lh_digest_free(upload->md5);
+    lh_digest_free(upload->sha256);
+    free(upload->window);
+    free(upload->sums);
+    free(upload->key);
+    free(upload);
+}
