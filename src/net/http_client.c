@@ -78,12 +78,14 @@ struct transfer {
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
-static void init_curl(void) {
+static void init_curl(void)
+{
     LH_CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 }
 
 lh_code lh_http_client_new(const struct lh_http_client_options *options,
-                           struct lh_http_client **ret_client, struct lh_error *err) {
+                           struct lh_http_client **ret_client, struct lh_error *err)
+{
     if (pthread_once(&curl_once, init_curl) != 0)
         return lh_fail(err, LH_INTERNAL, "libcurl does not start");
     struct lh_http_client *client = lh_calloc(1, sizeof(*client));
@@ -95,7 +97,8 @@ lh_code lh_http_client_new(const struct lh_http_client_options *options,
     return LH_OK;
 }
 
-static void slot_free(struct slot *slot) {
+static void slot_free(struct slot *slot)
+{
     if (slot == NULL)
         return;
     curl_easy_cleanup(slot->easy);
@@ -103,7 +106,8 @@ static void slot_free(struct slot *slot) {
     free(slot);
 }
 
-void lh_http_client_free(struct lh_http_client *client) {
+void lh_http_client_free(struct lh_http_client *client)
+{
     if (client == NULL)
         return;
     while (client->idle != NULL) {
@@ -116,7 +120,8 @@ void lh_http_client_free(struct lh_http_client *client) {
     free(client);
 }
 
-static struct slot *slot_new(void) {
+static struct slot *slot_new(void)
+{
     struct slot *slot = lh_calloc(1, sizeof(*slot));
     slot->multi = curl_multi_init();
     slot->easy = curl_easy_init();
@@ -129,13 +134,15 @@ static struct slot *slot_new(void) {
 }
 
 /* Length of "http://host:port" at the start of a URL. */
-static size_t origin_len(const char *url) {
+static size_t origin_len(const char *url)
+{
     const char *host = strstr(url, "://");
     host = host == NULL ? url : host + 3;
     return (size_t)(host - url) + strcspn(host, "/?");
 }
 
-static struct slot *slot_take(struct lh_http_client *client, const char *url) {
+static struct slot *slot_take(struct lh_http_client *client, const char *url)
+{
     size_t len = origin_len(url);
     struct slot *slot = NULL;
     lh_mutex_lock(&client->lock);
@@ -162,7 +169,8 @@ static struct slot *slot_take(struct lh_http_client *client, const char *url) {
     return slot;
 }
 
-static void slot_put(struct lh_http_client *client, struct slot *slot) {
+static void slot_put(struct lh_http_client *client, struct slot *slot)
+{
     lh_mutex_lock(&client->lock);
     bool keep = client->idle_count < client->idle_max;
     if (keep) {
@@ -177,7 +185,8 @@ static void slot_put(struct lh_http_client *client, struct slot *slot) {
 
 /* ---- what libcurl calls ---- */
 
-static size_t give_body(char *out, size_t size, size_t count, void *ctx) {
+static size_t give_body(char *out, size_t size, size_t count, void *ctx)
+{
     struct transfer *t = ctx;
     size_t max = size * count;
     size_t len = 0;
@@ -199,7 +208,8 @@ static size_t give_body(char *out, size_t size, size_t count, void *ctx) {
 }
 
 /* Back to the start of a body of bytes, for a repeat on another connection. */
-static int rewind_body(void *ctx, curl_off_t offset, int origin) {
+static int rewind_body(void *ctx, curl_off_t offset, int origin)
+{
     struct transfer *t = ctx;
     if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->call->body_len)
         return CURL_SEEKFUNC_CANTSEEK;
@@ -208,7 +218,8 @@ static int rewind_body(void *ctx, curl_off_t offset, int origin) {
     return CURL_SEEKFUNC_OK;
 }
 
-static lh_code parse_status_line(struct transfer *t, lh_str line) {
+static lh_code parse_status_line(struct transfer *t, lh_str line)
+{
     /* "HTTP/1.1 200 OK"; libcurl has looked at it before us. */
     lh_str rest = line, version, code;
     uint64_t status = 0;
@@ -221,7 +232,8 @@ static lh_code parse_status_line(struct transfer *t, lh_str line) {
     return LH_OK;
 }
 
-static lh_code parse_header_line(struct transfer *t, lh_str line) {
+static lh_code parse_header_line(struct transfer *t, lh_str line)
+{
     const char *colon = memchr(line.ptr, ':', line.len);
     if (colon == NULL || !lh_http_is_token(lh_str_of(line.ptr, (size_t)(colon - line.ptr))))
         return lh_fail(t->err, LH_BAD_UPSTREAM, "the answer has a header line that is not valid");
@@ -243,7 +255,8 @@ static lh_code parse_header_line(struct transfer *t, lh_str line) {
     return LH_OK;
 }
 
-static lh_code head_complete(struct transfer *t) {
+static lh_code head_complete(struct transfer *t)
+{
     if (t->status < 200)
         return LH_OK; /* 100 Continue and its like: the answer is still to come */
     t->head_done = true;
@@ -257,7 +270,8 @@ static lh_code head_complete(struct transfer *t) {
     return t->sink->on_head(t->sink->ctx, t->status, headers, t->line_count, t->err);
 }
 
-static size_t take_header(char *bytes, size_t size, size_t count, void *ctx) {
+static size_t take_header(char *bytes, size_t size, size_t count, void *ctx)
+{
     struct transfer *t = ctx;
     size_t len = size * count;
     if (t->head_done)
@@ -274,7 +288,8 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *ctx) {
     return t->failed == LH_OK ? len : 0;
 }
 
-static size_t take_body(char *bytes, size_t size, size_t count, void *ctx) {
+static size_t take_body(char *bytes, size_t size, size_t count, void *ctx)
+{
     struct transfer *t = ctx;
     t->failed = t->sink->on_body(t->sink->ctx, bytes, size * count, t->err);
     return t->failed == LH_OK ? size * count : 0;
@@ -282,16 +297,19 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *ctx) {
 
 /* ---- a call ---- */
 
-static bool is_repeatable(const struct lh_http_call *call) {
+static bool is_repeatable(const struct lh_http_call *call)
+{
     return call->method != LH_HTTP_POST; /* RFC 9110 section 9.2.2 */
 }
 
-static bool has_body(const struct lh_http_call *call) {
+static bool has_body(const struct lh_http_call *call)
+{
     return call->read_body != NULL || call->body_len > 0;
 }
 
 /* Bytes that would begin a header line of their own, or end the text early. */
-static bool has_line_end(lh_str value) {
+static bool has_line_end(lh_str value)
+{
     for (size_t i = 0; i < value.len; i++) {
         if (value.ptr[i] == '\r' || value.ptr[i] == '\n' || value.ptr[i] == '\0')
             return true;
@@ -299,7 +317,8 @@ static bool has_line_end(lh_str value) {
     return false;
 }
 
-static lh_code set_headers(struct transfer *t) {
+static lh_code set_headers(struct transfer *t)
+{
     bool expects = false;
     for (size_t i = 0; i < t->call->header_count; i++) {
         lh_str name = t->call->headers[i].name, value = t->call->headers[i].value;
@@ -319,7 +338,8 @@ static lh_code set_headers(struct transfer *t) {
     return LH_OK;
 }
 
-static void set_method(CURL *easy, const struct lh_http_call *call, struct transfer *t) {
+static void set_method(CURL *easy, const struct lh_http_call *call, struct transfer *t)
+{
     if (has_body(call)) {
         /* An "upload" is a body from our reader; the method's name is replaced. */
         int64_t length = call->read_body != NULL ? call->read_length : (int64_t)call->body_len;
@@ -360,7 +380,8 @@ static void set_method(CURL *easy, const struct lh_http_call *call, struct trans
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
-static void set_options(struct lh_http_client *client, CURL *easy, struct transfer *t) {
+static void set_options(struct lh_http_client *client, CURL *easy, struct transfer *t)
+{
     const struct lh_http_call *call = t->call;
     curl_easy_reset(easy); /* keeps the connections */
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
@@ -383,7 +404,8 @@ static void set_options(struct lh_http_client *client, CURL *easy, struct transf
 }
 
 /* Looked at between two steps: whether the call must end now. */
-static lh_code check_limits(struct transfer *t) {
+static lh_code check_limits(struct transfer *t)
+{
     const struct lh_http_call *call = t->call;
     if (call->cancelled != NULL && call->cancelled(call->cancel_ctx))
         return lh_fail(t->err, LH_CANCELLED, "the call to %s was cancelled", call->url);
@@ -402,7 +424,8 @@ static lh_code check_limits(struct transfer *t) {
 
 /* Steps the transfer to its end. LH_OK means that libcurl is done with it, well or not:
  * *ret_result. */
-static lh_code run(struct slot *slot, struct transfer *t, CURLcode *ret_result) {
+static lh_code run(struct slot *slot, struct transfer *t, CURLcode *ret_result)
+{
     for (;;) {
         int running = 0;
         if (curl_multi_perform(slot->multi, &running) != CURLM_OK)
@@ -424,7 +447,8 @@ static lh_code run(struct slot *slot, struct transfer *t, CURLcode *ret_result) 
 }
 
 /* What libcurl says in our words. */
-static lh_code fail_from_curl(const struct transfer *t, CURLcode result) {
+static lh_code fail_from_curl(const struct transfer *t, CURLcode result)
+{
     const char *url = t->call->url;
     const char *text = curl_easy_strerror(result);
     switch (result) {
@@ -451,7 +475,8 @@ static lh_code fail_from_curl(const struct transfer *t, CURLcode result) {
     }
 }
 
-static lh_code perform(struct slot *slot, struct transfer *t) {
+static lh_code perform(struct slot *slot, struct transfer *t)
+{
     if (curl_multi_add_handle(slot->multi, slot->easy) != CURLM_OK)
         return lh_fail(t->err, LH_INTERNAL, "libcurl does not take a call to %s", t->call->url);
     CURLcode result = CURLE_OK;
@@ -467,7 +492,8 @@ static lh_code perform(struct slot *slot, struct transfer *t) {
 }
 
 lh_code lh_http_call(struct lh_http_client *client, const struct lh_http_call *call,
-                     const struct lh_http_sink *sink, int *ret_status, struct lh_error *err) {
+                     const struct lh_http_sink *sink, int *ret_status, struct lh_error *err)
+{
     LH_CHECK(sink->on_body != NULL);
     struct slot *slot = slot_take(client, call->url);
     if (slot == NULL)
@@ -489,7 +515,8 @@ lh_code lh_http_call(struct lh_http_client *client, const struct lh_http_call *c
 
 /* ---- small answers ---- */
 
-static lh_code append_body(void *ctx, const void *bytes, size_t len, struct lh_error *err) {
+static lh_code append_body(void *ctx, const void *bytes, size_t len, struct lh_error *err)
+{
     struct lh_buf *body = ctx;
     lh_buf_append(body, bytes, len);
     if (lh_buf_overflowed(body))
@@ -498,7 +525,8 @@ static lh_code append_body(void *ctx, const void *bytes, size_t len, struct lh_e
 }
 
 lh_code lh_http_call_buf(struct lh_http_client *client, const struct lh_http_call *call,
-                         struct lh_buf *body, int *ret_status, struct lh_error *err) {
+                         struct lh_buf *body, int *ret_status, struct lh_error *err)
+{
     const struct lh_http_sink sink = {.ctx = body, .on_body = append_body};
     lh_buf_reset(body);
     return lh_http_call(client, call, &sink, ret_status, err);
@@ -507,7 +535,8 @@ lh_code lh_http_call_buf(struct lh_http_client *client, const struct lh_http_cal
 /* ---- error answers ---- */
 
 /* The code for an answer that does not carry a word of ours. */
-static lh_code code_from_status(int status) {
+static lh_code code_from_status(int status)
+{
     switch (status) {
     case 400:
         return LH_INVALID;
@@ -539,7 +568,8 @@ static lh_code code_from_status(int status) {
 }
 
 static lh_code fail_from_problem(int status, const json_t *problem, const char *who,
-                                 struct lh_error *err) {
+                                 struct lh_error *err)
+{
     struct lh_error ignored = LH_ERROR_INIT;
     lh_str word = LH_STR_NONE, detail = LH_STR_NONE, hint = LH_STR_NONE;
     LH_IGNORE(lh_json_opt_str(problem, "code", &word, &ignored), "a member of another type");
@@ -555,7 +585,8 @@ static lh_code fail_from_problem(int status, const json_t *problem, const char *
     return hint.len > 0 ? lh_hint(err, "%.*s", LH_FMT(hint)) : failure;
 }
 
-lh_code lh_http_fail_from_answer(int status, lh_str body, const char *who, struct lh_error *err) {
+lh_code lh_http_fail_from_answer(int status, lh_str body, const char *who, struct lh_error *err)
+{
     LH_AUTO_JSON json_t *problem = NULL;
     struct lh_error ignored = LH_ERROR_INIT;
     if (body.len > 0 && body.len <= ERROR_BODY_MAX && body.ptr[0] == '{' &&

@@ -25,7 +25,8 @@ static const struct general_flag general_flags[] = {
 /* ---- looking up names ---- */
 
 /* The option behind a flag's name, or NULL. */
-static const struct lh_option *find_option(const char *section, lh_str name) {
+static const struct lh_option *find_option(const char *section, lh_str name)
+{
     lh_str key = name, other = LH_STR_NONE;
     const char *dot = memchr(name.ptr, '.', name.len);
     if (dot != NULL) {
@@ -39,7 +40,8 @@ static const struct lh_option *find_option(const char *section, lh_str name) {
     return index < lh_settings_option_count ? &lh_settings_options[index] : NULL;
 }
 
-static lh_code fail_unknown(const char *section, lh_str name, struct lh_error *err) {
+static lh_code fail_unknown(const char *section, lh_str name, struct lh_error *err)
+{
     size_t count = 0;
     LH_AUTO_FREE const char **names =
         lh_calloc(LH_COUNT(general_flags) + 2 * lh_settings_option_count, sizeof(*names));
@@ -70,7 +72,8 @@ struct word {
     lh_str value;
 };
 
-static lh_code cut_word(const char *argument, struct word *ret, struct lh_error *err) {
+static lh_code cut_word(const char *argument, struct word *ret, struct lh_error *err)
+{
     const char *name = argument;
     if (name[0] != '-' || name[1] == '\0')
         return lh_fail(err, LH_INVALID_CONFIG, "'%s' is not a flag", argument);
@@ -89,7 +92,8 @@ static lh_code cut_word(const char *argument, struct word *ret, struct lh_error 
 
 /* The value of a flag: after '=', or the next argument, which is then used up. */
 static lh_code take_value(struct word *word, int argc, char *const *argv, int *index,
-                          struct lh_error *err) {
+                          struct lh_error *err)
+{
     if (word->has_value)
         return LH_OK;
     if (*index + 1 >= argc)
@@ -100,14 +104,16 @@ static lh_code take_value(struct word *word, int argc, char *const *argv, int *i
 }
 
 static void add_flag(struct lh_command_line *line, const char *section, const char *key,
-                     lh_str value) {
+                     lh_str value)
+{
     line->flags = lh_realloc(line->flags, (line->flag_count + 1) * sizeof(*line->flags));
     line->flags[line->flag_count++] = (struct lh_config_flag){
         .section = lh_str_from(section), .key = lh_str_from(key), .value = value};
 }
 
 static lh_code parse_word(const char *section, int argc, char *const *argv, int *index,
-                          struct lh_command_line *line, struct lh_error *err) {
+                          struct lh_command_line *line, struct lh_error *err)
+{
     struct word word;
     LH_TRY(cut_word(argv[*index], &word, err));
     bool *simple = lh_str_is(word.name, "insecure")  ? &line->insecure
@@ -142,7 +148,8 @@ static lh_code parse_word(const char *section, int argc, char *const *argv, int 
 }
 
 lh_code lh_command_line_parse(const char *section, int argc, char *const *argv,
-                              struct lh_command_line *ret_line, struct lh_error *err) {
+                              struct lh_command_line *ret_line, struct lh_error *err)
+{
     struct lh_command_line line = {0};
     for (int i = 0; i < argc; i++) {
         lh_code code = parse_word(section, argc, argv, &i, &line, err);
@@ -155,14 +162,16 @@ lh_code lh_command_line_parse(const char *section, int argc, char *const *argv,
     return LH_OK;
 }
 
-void lh_command_line_free(struct lh_command_line *line) {
+void lh_command_line_free(struct lh_command_line *line)
+{
     free(line->flags);
     *line = (struct lh_command_line){0};
 }
 
 /* ---- help ---- */
 
-static const char *argument_word(enum lh_option_type type) {
+static const char *argument_word(enum lh_option_type type)
+{
     switch (type) {
     case LH_OPTION_STRING:
         return "TEXT";
@@ -186,7 +195,8 @@ static const char *argument_word(enum lh_option_type type) {
     return "";
 }
 
-static void help_section(const char *section, bool own, FILE *out) {
+static void help_section(const char *section, bool own, FILE *out)
+{
     fprintf(out, "\n[%s]\n", section);
     for (size_t i = 0; i < lh_settings_option_count; i++) {
         const struct lh_option *option = &lh_settings_options[i];
@@ -200,7 +210,8 @@ static void help_section(const char *section, bool own, FILE *out) {
     }
 }
 
-void lh_command_line_help(const char *section, FILE *out) {
+void lh_command_line_help(const char *section, FILE *out)
+{
     for (size_t i = 0; i < LH_COUNT(general_flags); i++) {
         char flag[NAME_MAX_BYTES];
         snprintf(flag, sizeof(flag), "-%s %s", general_flags[i].name,

@@ -14,7 +14,8 @@ struct frame_header {
 
 /* ---- sending ---- */
 
-lh_code lh_frame_send(int fd, uint32_t type, const void *bytes, size_t len, struct lh_error *err) {
+lh_code lh_frame_send(int fd, uint32_t type, const void *bytes, size_t len, struct lh_error *err)
+{
     if (len > LH_FRAME_MAX)
         return lh_fail(err, LH_TOO_LARGE, "a frame of %zu bytes: at most %d are possible", len,
                        LH_FRAME_MAX);
@@ -45,7 +46,8 @@ lh_code lh_frame_send(int fd, uint32_t type, const void *bytes, size_t len, stru
 
 /* ---- receiving ---- */
 
-static lh_code wait_readable(int fd, lh_deadline deadline, struct lh_error *err) {
+static lh_code wait_readable(int fd, lh_deadline deadline, struct lh_error *err)
+{
     for (;;) {
         if (lh_deadline_passed(deadline))
             return lh_fail(err, LH_TIMEOUT, "no frame came in time");
@@ -61,7 +63,8 @@ static lh_code wait_readable(int fd, lh_deadline deadline, struct lh_error *err)
 /* Exactly `len` bytes. Asks first and waits only when nothing is there: a busy stream of frames
  * costs no poll. */
 static lh_code receive_all(int fd, lh_deadline deadline, void *out, size_t len,
-                           struct lh_error *err) {
+                           struct lh_error *err)
+{
     for (size_t got = 0; got < len;) {
         ssize_t count = recv(fd, (char *)out + got, len - got, MSG_DONTWAIT);
         if (count > 0)
@@ -77,7 +80,8 @@ static lh_code receive_all(int fd, lh_deadline deadline, void *out, size_t len,
 }
 
 lh_code lh_frame_receive(int fd, lh_deadline deadline, uint32_t *ret_type, struct lh_buf *payload,
-                         struct lh_error *err) {
+                         struct lh_error *err)
+{
     struct frame_header header;
     lh_buf_reset(payload);
     LH_TRY(receive_all(fd, deadline, &header, sizeof(header), err));
@@ -108,7 +112,8 @@ struct error_head {
     uint32_t zero; /* no padding with unset bytes */
 };
 
-void lh_frame_put_error(struct lh_buf *payload, const struct lh_error *failure) {
+void lh_frame_put_error(struct lh_buf *payload, const struct lh_error *failure)
+{
     const struct error_head head = {
         .line = failure->line, .column = failure->column, .sys_errno = failure->sys_errno};
     const char *const texts[] = {lh_code_word(failure->code), failure->message, failure->hint,
@@ -119,7 +124,8 @@ void lh_frame_put_error(struct lh_buf *payload, const struct lh_error *failure) 
 }
 
 /* The next text of the payload, cut to fit; "" when there is none. */
-static void get_text(lh_str *rest, char *out, size_t size) {
+static void get_text(lh_str *rest, char *out, size_t size)
+{
     lh_str text = LH_STR_NONE;
     if (!lh_str_next(rest, '\0', &text))
         text = LH_STR("");
@@ -128,7 +134,8 @@ static void get_text(lh_str *rest, char *out, size_t size) {
     out[len] = '\0';
 }
 
-void lh_frame_get_error(lh_str payload, struct lh_error *ret_failure) {
+void lh_frame_get_error(lh_str payload, struct lh_error *ret_failure)
+{
     struct error_head head;
     if (payload.len < sizeof(head)) {
         LH_IGNORE(lh_fail(ret_failure, LH_INTERNAL, "a worker sent an error that cannot be read"),

@@ -16,7 +16,8 @@ enum { HEALTH_BYTES_MAX = 256 << 10, METRICS_BYTES_MAX = 4 << 20, OPENAPI_BYTES_
 
 /* ---- the report ---- */
 
-void lh_health_degraded(struct lh_health *health, const char *format, ...) {
+void lh_health_degraded(struct lh_health *health, const char *format, ...)
+{
     char text[LH_ERROR_MESSAGE_MAX];
     va_list args;
     va_start(args, format);
@@ -27,17 +28,20 @@ void lh_health_degraded(struct lh_health *health, const char *format, ...) {
     lh_buf_append_char(&health->reasons, '"');
 }
 
-void lh_health_fact(struct lh_health *health, const char *name, const char *value) {
+void lh_health_fact(struct lh_health *health, const char *name, const char *value)
+{
     lh_buf_printf(&health->facts, ",\"%s\":\"", name);
     lh_json_escape(&health->facts, lh_str_from(value));
     lh_buf_append_char(&health->facts, '"');
 }
 
-void lh_health_count(struct lh_health *health, const char *name, uint64_t value) {
+void lh_health_count(struct lh_health *health, const char *name, uint64_t value)
+{
     lh_buf_printf(&health->facts, ",\"%s\":%llu", name, (unsigned long long)value);
 }
 
-static const char *status_word(enum lh_phase phase, bool degraded) {
+static const char *status_word(enum lh_phase phase, bool degraded)
+{
     switch (phase) {
     case LH_PHASE_STARTING:
         return "starting";
@@ -49,7 +53,8 @@ static const char *status_word(enum lh_phase phase, bool degraded) {
     return "";
 }
 
-static lh_code get_health(void *state, struct lh_http_exchange *x, struct lh_error *err) {
+static lh_code get_health(void *state, struct lh_http_exchange *x, struct lh_error *err)
+{
     const struct lh_service_host *host = &lh_host;
     LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(2 * HEALTH_BYTES_MAX);
     struct lh_health health = {.facts = LH_BUF_INIT(HEALTH_BYTES_MAX),
@@ -73,12 +78,14 @@ static lh_code get_health(void *state, struct lh_http_exchange *x, struct lh_err
     return lh_http_reply_json(x, 200, &body, err);
 }
 
-static lh_code get_livez(void *state, struct lh_http_exchange *x, struct lh_error *err) {
+static lh_code get_livez(void *state, struct lh_http_exchange *x, struct lh_error *err)
+{
     (void)state;
     return lh_http_reply_bytes(x, 200, "text/plain", "ok\n", 3, err);
 }
 
-static lh_code get_readyz(void *state, struct lh_http_exchange *x, struct lh_error *err) {
+static lh_code get_readyz(void *state, struct lh_http_exchange *x, struct lh_error *err)
+{
     (void)state;
     if (lh_host.phase != LH_PHASE_READY)
         return lh_fail(err, LH_NOT_READY, "%s is %s", lh_host.service->name,
@@ -88,7 +95,8 @@ static lh_code get_readyz(void *state, struct lh_http_exchange *x, struct lh_err
 
 /* ---- metrics ---- */
 
-static void put_process_metrics(const struct lh_service_host *host, struct lh_metrics *metrics) {
+static void put_process_metrics(const struct lh_service_host *host, struct lh_metrics *metrics)
+{
     lh_metric(metrics, "lakehouse_build_info", LH_GAUGE, "1, with service and version as labels.");
     lh_metric_value(metrics, "lakehouse_build_info", 1, "service", host->service->name, "version",
                     lh_version, NULL);
@@ -101,12 +109,14 @@ static void put_process_metrics(const struct lh_service_host *host, struct lh_me
 }
 
 static void put_gauge(struct lh_metrics *metrics, const char *name, enum lh_metric_type type,
-                      const char *help, double value) {
+                      const char *help, double value)
+{
     lh_metric(metrics, name, type, help);
     lh_metric_value(metrics, name, value, NULL);
 }
 
-static void put_http_metrics(const struct lh_service_host *host, struct lh_metrics *metrics) {
+static void put_http_metrics(const struct lh_service_host *host, struct lh_metrics *metrics)
+{
     struct lh_http_server_stats stats;
     lh_http_server_stats(host->server, &stats);
     static const char *const classes[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -132,7 +142,8 @@ static void put_http_metrics(const struct lh_service_host *host, struct lh_metri
               (double)stats.workers);
 }
 
-static lh_code get_metrics(void *state, struct lh_http_exchange *x, struct lh_error *err) {
+static lh_code get_metrics(void *state, struct lh_http_exchange *x, struct lh_error *err)
+{
     LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(METRICS_BYTES_MAX);
     struct lh_metrics metrics = {.out = &body};
     put_process_metrics(&lh_host, &metrics);
@@ -144,7 +155,8 @@ static lh_code get_metrics(void *state, struct lh_http_exchange *x, struct lh_er
     return lh_http_reply_buf(x, 200, "text/plain; version=0.0.4; charset=utf-8", &body, err);
 }
 
-static lh_code get_openapi(void *state, struct lh_http_exchange *x, struct lh_error *err) {
+static lh_code get_openapi(void *state, struct lh_http_exchange *x, struct lh_error *err)
+{
     (void)state;
     LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(OPENAPI_BYTES_MAX);
     lh_http_openapi(lh_host.routes, lh_host.route_count, lh_host.service->name, lh_version, &body);
@@ -166,7 +178,8 @@ static const struct lh_route builtin_routes[] = {
      "200"},
 };
 
-void lh_host_make_routes(struct lh_service_host *host) {
+void lh_host_make_routes(struct lh_service_host *host)
+{
     const struct lh_service *service = host->service;
     size_t builtin_count = LH_COUNT(builtin_routes);
     host->route_count = builtin_count + service->route_count;

@@ -7,7 +7,8 @@
 #include <stdarg.h>
 
 /* HELP texts escape the backslash and the line feed. */
-static void append_help(struct lh_buf *out, const char *help) {
+static void append_help(struct lh_buf *out, const char *help)
+{
     for (; *help != '\0'; help++) {
         if (*help == '\\')
             lh_buf_append_cstr(out, "\\\\");
@@ -19,7 +20,8 @@ static void append_help(struct lh_buf *out, const char *help) {
 }
 
 /* Label values escape the double quote, too. */
-static void append_label_value(struct lh_buf *out, const char *value) {
+static void append_label_value(struct lh_buf *out, const char *value)
+{
     for (; *value != '\0'; value++) {
         if (*value == '\\')
             lh_buf_append_cstr(out, "\\\\");
@@ -32,7 +34,8 @@ static void append_label_value(struct lh_buf *out, const char *value) {
     }
 }
 
-static void append_number(struct lh_buf *out, double value) {
+static void append_number(struct lh_buf *out, double value)
+{
     char text[LH_NUMBER_MAX];
     if (isnan(value))
         lh_buf_append_cstr(out, "NaN");
@@ -46,13 +49,15 @@ static void append_number(struct lh_buf *out, double value) {
 }
 
 void lh_metric(struct lh_metrics *metrics, const char *name, enum lh_metric_type type,
-               const char *help) {
+               const char *help)
+{
     lh_buf_printf(metrics->out, "# HELP %s ", name);
     append_help(metrics->out, help);
     lh_buf_printf(metrics->out, "\n# TYPE %s %s\n", name, type == LH_COUNTER ? "counter" : "gauge");
 }
 
-void lh_metric_value(struct lh_metrics *metrics, const char *name, double value, ...) {
+void lh_metric_value(struct lh_metrics *metrics, const char *name, double value, ...)
+{
     struct lh_buf *out = metrics->out;
     lh_buf_append_cstr(out, name);
     va_list labels;

@@ -61,7 +61,8 @@ struct path_beneath_attr {
 } __attribute__((packed));
 
 /* Everything that this kernel can refuse; 0 when it has no Landlock. */
-static uint64_t landlock_rights(void) {
+static uint64_t landlock_rights(void)
+{
     long abi = syscall(SYS_LANDLOCK_CREATE_RULESET, NULL, (size_t)0, CREATE_RULESET_VERSION);
     if (abi < 1)
         return 0; /* ENOSYS, or EOPNOTSUPP when it was switched off at boot */
@@ -76,7 +77,8 @@ static uint64_t landlock_rights(void) {
 }
 
 static lh_code allow_below(int ruleset_fd, const char *const *dirs, uint64_t rights,
-                           struct lh_error *err) {
+                           struct lh_error *err)
+{
     for (; dirs != NULL && *dirs != NULL; dirs++) {
         LH_AUTO_FD int fd = open(*dirs, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
@@ -89,7 +91,8 @@ static lh_code allow_below(int ruleset_fd, const char *const *dirs, uint64_t rig
 }
 
 static lh_code enter_landlock(const struct lh_sandbox *sandbox, bool *ret_missing,
-                              struct lh_error *err) {
+                              struct lh_error *err)
+{
     uint64_t rights = landlock_rights();
     if (rights == 0) {
         *ret_missing = true;
@@ -162,7 +165,8 @@ struct filter {
     unsigned short count;
 };
 
-static void add(struct filter *filter, struct sock_filter instruction) {
+static void add(struct filter *filter, struct sock_filter instruction)
+{
     LH_CHECK(filter->count < FILTER_MAX);
     filter->code[filter->count++] = instruction;
 }
@@ -175,13 +179,15 @@ static void add(struct filter *filter, struct sock_filter instruction) {
 #define ANSWER(action) ((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, (action)))
 #define REFUSE(error)  ANSWER(SECCOMP_RET_ERRNO | (error))
 
-static void add_refused(struct filter *filter, int number, uint32_t error) {
+static void add_refused(struct filter *filter, int number, uint32_t error)
+{
     add(filter, UNLESS(number, 1));
     add(filter, REFUSE(error));
 }
 
 /* Allowed only when the first argument is `a` or `b` (its low word: both calls take a pid_t). */
-static void add_only_with(struct filter *filter, int number, uint32_t a, uint32_t b) {
+static void add_only_with(struct filter *filter, int number, uint32_t a, uint32_t b)
+{
     add(filter, UNLESS(number, 6));
     add(filter, LOAD(args[0]));
     add(filter, UNLESS(a, 1));
@@ -191,7 +197,8 @@ static void add_only_with(struct filter *filter, int number, uint32_t a, uint32_
     add(filter, REFUSE(EPERM));
 }
 
-static void make_filter(struct filter *filter) {
+static void make_filter(struct filter *filter)
+{
     const uint32_t self = (uint32_t)getpid();
     add(filter, LOAD(arch));
     add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0));
@@ -218,7 +225,8 @@ static void make_filter(struct filter *filter) {
     add(filter, ANSWER(SECCOMP_RET_ALLOW));
 }
 
-static lh_code enter_seccomp(bool *ret_missing, struct lh_error *err) {
+static lh_code enter_seccomp(bool *ret_missing, struct lh_error *err)
+{
     *ret_missing = true;
     if (OUR_ARCH == 0)
         return LH_OK;
@@ -237,7 +245,8 @@ static lh_code enter_seccomp(bool *ret_missing, struct lh_error *err) {
 /* ---- both ---- */
 
 lh_code lh_sandbox_enter(const struct lh_sandbox *sandbox, const char **ret_missing,
-                         struct lh_error *err) {
+                         struct lh_error *err)
+{
     const struct rlimit no_core = {0, 0};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &no_core) != 0 ||
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)

@@ -42,7 +42,8 @@ extern char **environ;
 
 /* ---- for the services ---- */
 
-struct lh_http_client *lh_service_client(struct lh_service_host *host) {
+struct lh_http_client *lh_service_client(struct lh_service_host *host)
+{
     if (host->client == NULL) {
         const struct lh_http_client_options options = {
             .connections_idle_max = (size_t)host->settings.http.workers_max,
@@ -55,12 +56,14 @@ struct lh_http_client *lh_service_client(struct lh_service_host *host) {
     return host->client;
 }
 
-const char *lh_service_dir(struct lh_service_host *host) {
+const char *lh_service_dir(struct lh_service_host *host)
+{
     LH_CHECK(host->dir != NULL); /* not for a service that says it is stateless */
     return host->dir;
 }
 
-bool lh_service_stopping(const struct lh_service_host *host) {
+bool lh_service_stopping(const struct lh_service_host *host)
+{
     return host->phase == LH_PHASE_STOPPING;
 }
 
@@ -68,7 +71,8 @@ bool lh_service_stopping(const struct lh_service_host *host) {
 
 static sem_t stop_wanted;
 
-static void on_stop_signal(int signal_number) {
+static void on_stop_signal(int signal_number)
+{
     (void)signal_number;
     int saved = errno;
     if (atomic_exchange(&lh_host.phase, LH_PHASE_STOPPING) == LH_PHASE_STOPPING)
@@ -77,7 +81,8 @@ static void on_stop_signal(int signal_number) {
     errno = saved;
 }
 
-static void install_signals(void) {
+static void install_signals(void)
+{
     LH_CHECK(sem_init(&stop_wanted, 0, 0) == 0);
     struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
@@ -90,7 +95,8 @@ static void install_signals(void) {
 
 /* ---- the process ---- */
 
-static void limit_process(void) {
+static void limit_process(void)
+{
     umask(077);
     const struct rlimit no_core = {0, 0}; /* a core would hold users' data */
     LH_CHECK(setrlimit(RLIMIT_CORE, &no_core) == 0);
@@ -111,7 +117,8 @@ static void limit_process(void) {
 
 /* The data folder of this service, and the lock that keeps a second process of its kind out of it.
  * The lock stands beside the folder, whose content is the service's own. */
-static lh_code open_dir(struct lh_service_host *host, struct lh_error *err) {
+static lh_code open_dir(struct lh_service_host *host, struct lh_error *err)
+{
     if (host->service->stateless)
         return LH_OK;
     const char *data_dir = host->settings.data_dir;
@@ -125,7 +132,8 @@ static lh_code open_dir(struct lh_service_host *host, struct lh_error *err) {
 
 /* ---- listening ---- */
 
-static const char *listen_setting(const struct lh_service_host *host) {
+static const char *listen_setting(const struct lh_service_host *host)
+{
     size_t index = lh_config_find(lh_settings_options, lh_settings_option_count,
                                   lh_str_from(host->service->name), LH_STR("listen"));
     LH_CHECK(index < lh_settings_option_count);
@@ -133,12 +141,14 @@ static const char *listen_setting(const struct lh_service_host *host) {
                                           lh_settings_options[index].offset);
 }
 
-static bool is_loopback(const char *address) {
+static bool is_loopback(const char *address)
+{
     return lh_str_starts(lh_str_from(address), "127.") || strcmp(address, "::1") == 0;
 }
 
 static lh_code listen_address(const char *listen, bool insecure, char *ret_address, size_t size,
-                              uint16_t *ret_port, struct lh_error *err) {
+                              uint16_t *ret_port, struct lh_error *err)
+{
     if (!lh_parse_address(lh_str_from(listen), ret_address, size, ret_port))
         return lh_fail(err, LH_INVALID_CONFIG, "'%s' is not an address", listen);
     if (strcmp(ret_address, "localhost") == 0)
@@ -153,7 +163,8 @@ static lh_code listen_address(const char *listen, bool insecure, char *ret_addre
 }
 
 static lh_code start_server(struct lh_service_host *host, const char *address, uint16_t port,
-                            struct lh_error *err) {
+                            struct lh_error *err)
+{
     const struct lh_http_settings *http = &host->settings.http;
     const struct lh_http_server_options options = {
         .host = address,
@@ -186,7 +197,8 @@ static lh_code start_server(struct lh_service_host *host, const char *address, u
 
 static int notify_fd = -1;
 
-static void open_notify(void) {
+static void open_notify(void)
+{
     const char *text = getenv("LAKEHOUSE_NOTIFY_FD");
     uint64_t fd = 0;
     if (text != NULL && lh_str_to_u64(lh_str_from(text), &fd) && fd > 2 && fd < INT_MAX &&
@@ -195,7 +207,8 @@ static void open_notify(void) {
     unsetenv("LAKEHOUSE_NOTIFY_FD"); /* not for processes that we start */
 }
 
-static void notify(const char *line) {
+static void notify(const char *line)
+{
     if (notify_fd < 0)
         return;
     struct lh_error ignored = LH_ERROR_INIT;
@@ -203,7 +216,8 @@ static void notify(const char *line) {
               "a supervisor that is gone takes us with it anyway");
 }
 
-static void announce_listening(struct lh_service_host *host, const char *address) {
+static void announce_listening(struct lh_service_host *host, const char *address)
+{
     char text[300];
     const char *format = strchr(address, ':') != NULL ? "[%s]:%u" : "%s:%u";
 #pragma GCC diagnostic push
@@ -215,7 +229,8 @@ static void announce_listening(struct lh_service_host *host, const char *address
     notify(line);
 }
 
-static void announce_ready(struct lh_service_host *host) {
+static void announce_ready(struct lh_service_host *host)
+{
     LH_LOG(INFO, "ready", LH_LOG_INT("elapsed_ms", lh_mono_since_ms(host->started)));
     notify("ready\n");
     if (notify_fd >= 0)
@@ -225,7 +240,8 @@ static void announce_ready(struct lh_service_host *host) {
 
 /* ---- a life ---- */
 
-static lh_code serve(struct lh_service_host *host, struct lh_error *err) {
+static lh_code serve(struct lh_service_host *host, struct lh_error *err)
+{
     const struct lh_service *service = host->service;
     lh_code code = service->start != NULL ? service->start(host->state, err) : LH_OK;
     if (code != LH_OK)
@@ -240,7 +256,8 @@ static lh_code serve(struct lh_service_host *host, struct lh_error *err) {
     return LH_OK;
 }
 
-static lh_code open_and_serve(struct lh_service_host *host, bool insecure, struct lh_error *err) {
+static lh_code open_and_serve(struct lh_service_host *host, bool insecure, struct lh_error *err)
+{
     const struct lh_service *service = host->service;
     char address[256];
     uint16_t port = 0;
@@ -263,7 +280,8 @@ static lh_code open_and_serve(struct lh_service_host *host, bool insecure, struc
     return code;
 }
 
-static void host_deinit(struct lh_service_host *host) {
+static void host_deinit(struct lh_service_host *host)
+{
     lh_http_client_free(host->client);
     if (host->lock_fd >= 0)
         close(host->lock_fd);
@@ -275,14 +293,16 @@ static void host_deinit(struct lh_service_host *host) {
 /* ---- main ---- */
 
 /* What is wrong with the command line or the configuration is for a person to read. */
-static int usage_error(const char *program, const struct lh_error *err) {
+static int usage_error(const char *program, const struct lh_error *err)
+{
     fprintf(stderr, "%s: %s\n", program, err->message);
     if (err->hint[0] != '\0')
         fprintf(stderr, "  hint: %s\n", err->hint);
     return EXIT_USAGE;
 }
 
-static int help(const struct lh_service *service) {
+static int help(const struct lh_service *service)
+{
     printf("%s %s: %s\n\nusage: %s [FLAG VALUE]...\n", service->name, lh_version, service->summary,
            service->name);
     lh_command_line_help(service->name, stdout);
@@ -290,7 +310,8 @@ static int help(const struct lh_service *service) {
 }
 
 static lh_code load_settings(const struct lh_command_line *line, struct lh_settings *ret,
-                             struct lh_error *err) {
+                             struct lh_error *err)
+{
     const struct lh_config_source source = {
         .file = line->config_file,
         .environment = environ,
@@ -300,7 +321,8 @@ static lh_code load_settings(const struct lh_command_line *line, struct lh_setti
     return lh_settings_load(&source, ret, NULL, err);
 }
 
-static int run_service(struct lh_service_host *host, const struct lh_command_line *line) {
+static int run_service(struct lh_service_host *host, const struct lh_command_line *line)
+{
     enum lh_log_level level = LH_LOG_INFO;
     LH_CHECK(lh_log_level_parse(host->settings.log.level, &level));
     lh_log_init(host->service->name, level, STDERR_FILENO);
@@ -317,7 +339,8 @@ static int run_service(struct lh_service_host *host, const struct lh_command_lin
     return code == LH_INVALID_CONFIG ? EXIT_USAGE : EXIT_FAILURE;
 }
 
-int lh_service_main(const struct lh_service *service, int argc, char **argv) {
+int lh_service_main(const struct lh_service *service, int argc, char **argv)
+{
     struct lh_service_host *host = &lh_host;
     host->service = service;
     host->started = lh_mono_now();

@@ -57,13 +57,15 @@ const size_t lh_settings_option_count = LH_COUNT(lh_settings_options);
 
 /* ---- loading ---- */
 
-static char **text_member(struct lh_settings *settings, const struct lh_option *option) {
+static char **text_member(struct lh_settings *settings, const struct lh_option *option)
+{
     return (char **)(void *)((char *)settings + option->offset);
 }
 
 /* Where a client reaches a service that listens on `listen`: an address that stands for all
  * interfaces is reached through loopback. */
-static char *url_from_listen(const char *listen) {
+static char *url_from_listen(const char *listen)
+{
     char host[256];
     uint16_t port = 0;
     LH_CHECK(lh_parse_address(lh_str_from(listen), host, sizeof(host), &port));
@@ -77,7 +79,8 @@ static char *url_from_listen(const char *listen) {
 }
 
 /* "storaged_url" -> the listen address of [storaged]. */
-static const char *listen_behind(struct lh_settings *settings, const char *url_key) {
+static const char *listen_behind(struct lh_settings *settings, const char *url_key)
+{
     lh_str section = lh_str_from(url_key);
     LH_CHECK(lh_str_ends(section, "_url"));
     section.len -= strlen("_url");
@@ -87,7 +90,8 @@ static const char *listen_behind(struct lh_settings *settings, const char *url_k
     return *text_member(settings, &lh_settings_options[index]);
 }
 
-static void derive_urls(struct lh_settings *settings) {
+static void derive_urls(struct lh_settings *settings)
+{
     for (size_t i = 0; i < lh_settings_option_count; i++) {
         const struct lh_option *option = &lh_settings_options[i];
         if (option->type != LH_OPTION_URL)
@@ -101,7 +105,8 @@ static void derive_urls(struct lh_settings *settings) {
 }
 
 lh_code lh_settings_load(const struct lh_config_source *source, struct lh_settings *ret_settings,
-                         enum lh_config_origin *origins, struct lh_error *err) {
+                         enum lh_config_origin *origins, struct lh_error *err)
+{
     struct lh_settings settings = {0};
     LH_TRY(lh_config_load(lh_settings_options, lh_settings_option_count, source, &settings, origins,
                           err));
@@ -110,7 +115,8 @@ lh_code lh_settings_load(const struct lh_config_source *source, struct lh_settin
     return LH_OK;
 }
 
-void lh_settings_free(struct lh_settings *settings) {
+void lh_settings_free(struct lh_settings *settings)
+{
     lh_config_free(lh_settings_options, lh_settings_option_count, settings);
 }
 
@@ -132,7 +138,8 @@ static const struct {
 #undef LH_SECTION_END
 };
 
-const char *lh_settings_section_help(const char *section) {
+const char *lh_settings_section_help(const char *section)
+{
     for (size_t i = 0; i < LH_COUNT(sections); i++) {
         if (strcmp(sections[i].section, section) == 0)
             return sections[i].help;
@@ -141,7 +148,8 @@ const char *lh_settings_section_help(const char *section) {
 }
 
 /* A bound as it would stand in a file: "1MiB", "10s". */
-static void append_bound(struct lh_buf *out, const struct lh_option *option, int64_t bound) {
+static void append_bound(struct lh_buf *out, const struct lh_option *option, int64_t bound)
+{
     if (bound == INT64_MAX) {
         lh_buf_append_cstr(out, "no limit");
         return;
@@ -151,7 +159,8 @@ static void append_bound(struct lh_buf *out, const struct lh_option *option, int
     lh_config_format(&number, &bound, out);
 }
 
-static void append_bounds(struct lh_buf *out, const struct lh_option *option) {
+static void append_bounds(struct lh_buf *out, const struct lh_option *option)
+{
     switch (option->type) {
     case LH_OPTION_BYTES:
     case LH_OPTION_DURATION:
@@ -186,14 +195,16 @@ static void append_bounds(struct lh_buf *out, const struct lh_option *option) {
     }
 }
 
-static void append_option_row(struct lh_buf *out, const struct lh_option *option) {
+static void append_option_row(struct lh_buf *out, const struct lh_option *option)
+{
     lh_buf_printf(out, "| `%s` | `%s` | ", option->key,
                   option->fallback[0] == '\0' ? "\"\"" : option->fallback);
     append_bounds(out, option);
     lh_buf_printf(out, " | %s |\n", option->help);
 }
 
-static void append_section_rows(struct lh_buf *out, const char *section) {
+static void append_section_rows(struct lh_buf *out, const char *section)
+{
     lh_buf_append_cstr(out, "| key | default | bounds | meaning |\n|---|---|---|---|\n");
     for (size_t i = 0; i < lh_settings_option_count; i++) {
         if (strcmp(lh_settings_options[i].section, section) == 0)
@@ -202,7 +213,8 @@ static void append_section_rows(struct lh_buf *out, const char *section) {
     lh_buf_append_char(out, '\n');
 }
 
-void lh_settings_document(struct lh_buf *out) {
+void lh_settings_document(struct lh_buf *out)
+{
     lh_buf_append_cstr(
         out,
         "# Settings and limits\n\n"

@@ -44,7 +44,8 @@ struct plan {
 
 /* ---- in the child: async-signal-safe calls only ---- */
 
-static void child_signals(void) {
+static void child_signals(void)
+{
     struct sigaction action = {.sa_handler = SIG_DFL};
     for (int number = 1; number < NSIG; number++)
         sigaction(number, &action, NULL); /* fails for SIGKILL and SIGSTOP, which is fine */
@@ -53,7 +54,8 @@ static void child_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int child_limits(const struct lh_spawn *spawn) {
+static int child_limits(const struct lh_spawn *spawn)
+{
     const struct rlimit no_core = {0, 0};
     if (setrlimit(RLIMIT_CORE, &no_core) != 0)
         return -1;
@@ -70,7 +72,8 @@ static int child_limits(const struct lh_spawn *spawn) {
 
 /* 0, 1, 2, and 3 if there is one; everything else closes at the exec. `report_fd` may be one of the
  * numbers that we fill, so it moves up first. */
-static int child_files(struct plan *plan) {
+static int child_files(struct plan *plan)
+{
     int report = fcntl(plan->report_fd, F_DUPFD_CLOEXEC, CHILD_FD + 1);
     int passed = plan->spawn->fd < 0 ? -1 : fcntl(plan->spawn->fd, F_DUPFD_CLOEXEC, CHILD_FD + 1);
     if (report < 0 || (plan->spawn->fd >= 0 && passed < 0))
@@ -86,7 +89,8 @@ static int child_files(struct plan *plan) {
     return 0;
 }
 
-_Noreturn static void child(struct plan *plan) {
+_Noreturn static void child(struct plan *plan)
+{
     child_signals();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == plan->parent &&
         child_files(plan) == 0 && child_limits(plan->spawn) == 0)
@@ -99,7 +103,8 @@ _Noreturn static void child(struct plan *plan) {
 
 /* ---- in the parent ---- */
 
-static char **make_argv(const char *path, const char *const *args) {
+static char **make_argv(const char *path, const char *const *args)
+{
     size_t count = 0;
     while (args != NULL && args[count] != NULL)
         count++;
@@ -110,14 +115,16 @@ static char **make_argv(const char *path, const char *const *args) {
     return argv;
 }
 
-static void free_argv(char ***argv) {
+static void free_argv(char ***argv)
+{
     for (char **arg = *argv; arg != NULL && *arg != NULL; arg++)
         free(*arg);
     free(*argv);
 }
 
 /* Waits for the exec: nothing comes when it worked. */
-static lh_code await_exec(int report_fd, pid_t pid, const char *path, struct lh_error *err) {
+static lh_code await_exec(int report_fd, pid_t pid, const char *path, struct lh_error *err)
+{
     int failure = 0;
     ssize_t got;
     do {
@@ -131,12 +138,14 @@ static lh_code await_exec(int report_fd, pid_t pid, const char *path, struct lh_
     return lh_fail_errno(err, "cannot start %s", path);
 }
 
-static char *program_path(const char *program) {
+static char *program_path(const char *program)
+{
     LH_AUTO_FREE char *dir = lh_program_dir();
     return lh_asprintf("%s/%s", dir, program);
 }
 
-lh_code lh_spawn(const struct lh_spawn *spawn, pid_t *ret_pid, struct lh_error *err) {
+lh_code lh_spawn(const struct lh_spawn *spawn, pid_t *ret_pid, struct lh_error *err)
+{
     LH_AUTO_FREE char *path = program_path(spawn->program);
     LH_AUTO(free_argv) char **argv = make_argv(path, spawn->args);
     LH_AUTO_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);

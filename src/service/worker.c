@@ -35,7 +35,8 @@ static struct {
     struct lh_error start_err;
 } forker = {.once = PTHREAD_ONCE_INIT};
 
-static void *run_forker(void *arg) {
+static void *run_forker(void *arg)
+{
     (void)arg;
     lh_mutex_lock(&forker.lock);
     for (;;) {
@@ -49,7 +50,8 @@ static void *run_forker(void *arg) {
     return NULL;
 }
 
-static void start_forker(void) {
+static void start_forker(void)
+{
     lh_mutex_init(&forker.starting);
     lh_mutex_init(&forker.lock);
     lh_cond_init(&forker.changed);
@@ -60,7 +62,8 @@ static void start_forker(void) {
         pthread_detach(thread);
 }
 
-static lh_code spawn_by_forker(const struct lh_spawn *spawn, pid_t *ret_pid, struct lh_error *err) {
+static lh_code spawn_by_forker(const struct lh_spawn *spawn, pid_t *ret_pid, struct lh_error *err)
+{
     LH_CHECK(pthread_once(&forker.once, start_forker) == 0);
     if (!forker.started) {
         *err = forker.start_err;
@@ -86,7 +89,8 @@ static lh_code spawn_by_forker(const struct lh_spawn *spawn, pid_t *ret_pid, str
 /* ---- workers ---- */
 
 lh_code lh_worker_start(const struct lh_worker_options *options, struct lh_worker *ret_worker,
-                        struct lh_error *err) {
+                        struct lh_error *err)
+{
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return lh_fail_errno(err, "cannot make a socket pair for %s", options->program);
@@ -108,13 +112,15 @@ lh_code lh_worker_start(const struct lh_worker_options *options, struct lh_worke
     return LH_OK;
 }
 
-static void forget(struct lh_worker *worker) {
+static void forget(struct lh_worker *worker)
+{
     if (worker->fd >= 0)
         close(worker->fd);
     *worker = (struct lh_worker){.pid = 0, .fd = -1};
 }
 
-bool lh_worker_exited(struct lh_worker *worker, int *ret_status) {
+bool lh_worker_exited(struct lh_worker *worker, int *ret_status)
+{
     if (worker->pid <= 0)
         return true;
     int status = 0;
@@ -129,7 +135,8 @@ bool lh_worker_exited(struct lh_worker *worker, int *ret_status) {
     return true;
 }
 
-void lh_worker_kill(struct lh_worker *worker) {
+void lh_worker_kill(struct lh_worker *worker)
+{
     if (worker->pid <= 0)
         return;
     kill(worker->pid, SIGKILL);
@@ -138,7 +145,8 @@ void lh_worker_kill(struct lh_worker *worker) {
     forget(worker);
 }
 
-void lh_worker_stop(struct lh_worker *worker, int64_t grace_ms) {
+void lh_worker_stop(struct lh_worker *worker, int64_t grace_ms)
+{
     if (worker->pid <= 0)
         return;
     close(worker->fd);

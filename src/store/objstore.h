@@ -1,7 +1,7 @@
 /*
  * Objects, whoever keeps them: put, get, head, list, delete, and the conditional put that is the
- * commit point of everything above. One implementation speaks to storaged (objstore_http.c); one for
- * external S3 comes beside it. thread-safe.
+ * commit point of everything above. One implementation speaks to storaged (objstore_http.c); one
+ * for external S3 comes beside it. thread-safe.
  */
 #ifndef LH_STORE_OBJSTORE_H
 #define LH_STORE_OBJSTORE_H
@@ -35,8 +35,8 @@ struct lh_object_body {
 };
 
 struct lh_put_options {
-    bool if_none_match;      /* only when the key is absent */
-    const char *if_match;    /* only when the key has this etag; NULL = no condition */
+    bool if_none_match;   /* only when the key is absent */
+    const char *if_match; /* only when the key has this etag; NULL = no condition */
     const char *content_type;
 };
 
@@ -45,8 +45,8 @@ lh_code lh_objstore_open_http(const char *url, struct lh_http_client *client,
                               struct lh_objstore **ret_store, struct lh_error *err);
 void lh_objstore_close(struct lh_objstore *store);
 
-/* Durable when it returns LH_OK. LH_PRECONDITION when a condition does not hold. After a timeout the
- * outcome is unknown: a caller with a condition asks by head. */
+/* Durable when it returns LH_OK. LH_PRECONDITION when a condition does not hold. After a timeout
+ * the outcome is unknown: a caller with a condition asks by head. */
 lh_code lh_objstore_put(struct lh_objstore *store, lh_str key, const struct lh_object_body *body,
                         const struct lh_put_options *options, lh_deadline deadline,
                         struct lh_object_info *ret_info, struct lh_error *err);
@@ -75,8 +75,8 @@ lh_code lh_objstore_list(struct lh_objstore *store, lh_str prefix, lh_deadline d
                                               struct lh_error *err),
                          void *ctx, struct lh_error *err);
 
-/* The immutable local file of an object, for processes on the same host; *ret_path = NULL when there
- * is none (inline object or remote store). Owned by the caller. */
+/* The immutable local file of an object, for processes on the same host; *ret_path = NULL when
+ * there is none (inline object or remote store). Owned by the caller. */
 lh_code lh_objstore_locate(struct lh_objstore *store, lh_str key, lh_deadline deadline,
                            char **ret_path, struct lh_object_info *ret_info, struct lh_error *err);
 

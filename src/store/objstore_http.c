@@ -28,7 +28,8 @@ struct lh_objstore {
 static const uint32_t objstore_magic = 0x0b7ec757;
 
 lh_code lh_objstore_open_http(const char *url, struct lh_http_client *client,
-                              struct lh_objstore **ret_store, struct lh_error *err) {
+                              struct lh_objstore **ret_store, struct lh_error *err)
+{
     lh_str base = lh_str_from(url);
     if (!lh_str_starts(base, "http://"))
         return lh_fail(err, LH_INVALID_CONFIG, "'%s' is not the address of an object store", url);
@@ -42,7 +43,8 @@ lh_code lh_objstore_open_http(const char *url, struct lh_http_client *client,
     return LH_OK;
 }
 
-void lh_objstore_close(struct lh_objstore *store) {
+void lh_objstore_close(struct lh_objstore *store)
+{
     if (store == NULL)
         return;
     LH_CHECK_MAGIC(store, objstore_magic);
@@ -54,7 +56,8 @@ void lh_objstore_close(struct lh_objstore *store) {
 /* ---- requests and answers ---- */
 
 static lh_code key_url(const struct lh_objstore *store, lh_str key, const char *query,
-                       struct lh_buf *ret_url, struct lh_error *err) {
+                       struct lh_buf *ret_url, struct lh_error *err)
+{
     LH_CHECK_MAGIC(store, objstore_magic);
     if (key.len == 0 || key.len > LH_KEY_MAX)
         return lh_fail(err, LH_INVALID_KEY, "an object key of %zu bytes: 1 to %d are possible",
@@ -76,7 +79,8 @@ struct answer {
     void *ctx;
 };
 
-static void take_etag(struct lh_object_info *info, lh_str value) {
+static void take_etag(struct lh_object_info *info, lh_str value)
+{
     if (lh_str_starts(value, "W/"))
         value = lh_str_skip(value, 2);
     if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
@@ -88,7 +92,8 @@ static void take_etag(struct lh_object_info *info, lh_str value) {
 }
 
 static lh_code on_head(void *ctx, int status, const struct lh_http_header *headers, size_t count,
-                       struct lh_error *err) {
+                       struct lh_error *err)
+{
     (void)err;
     struct answer *answer = ctx;
     answer->status = status;
@@ -105,7 +110,8 @@ static lh_code on_head(void *ctx, int status, const struct lh_http_header *heade
     return LH_OK;
 }
 
-static lh_code on_body(void *ctx, const void *bytes, size_t len, struct lh_error *err) {
+static lh_code on_body(void *ctx, const void *bytes, size_t len, struct lh_error *err)
+{
     struct answer *answer = ctx;
     if (answer->write != NULL && answer->status < 300)
         return answer->write(answer->ctx, bytes, len, err);
@@ -118,7 +124,8 @@ static lh_code on_body(void *ctx, const void *bytes, size_t len, struct lh_error
 
 /* Performs the call; a status beyond 299 becomes its error. */
 static lh_code perform(const struct lh_objstore *store, const struct lh_http_call *call,
-                       struct answer *answer, struct lh_error *err) {
+                       struct answer *answer, struct lh_error *err)
+{
     const struct lh_http_sink sink = {.ctx = answer, .on_head = on_head, .on_body = on_body};
     int status = 0;
     LH_TRY(lh_http_call(store->client, call, &sink, &status, err));
@@ -127,7 +134,8 @@ static lh_code perform(const struct lh_objstore *store, const struct lh_http_cal
     return lh_http_fail_from_answer(status, lh_buf_str(&answer->body), "storaged", err);
 }
 
-static void answer_deinit(struct answer *answer) {
+static void answer_deinit(struct answer *answer)
+{
     lh_buf_deinit(&answer->body);
 }
 
@@ -137,7 +145,8 @@ static void answer_deinit(struct answer *answer) {
 /* ---- one object ---- */
 
 static size_t put_headers(const struct lh_put_options *options, char *etag, size_t etag_size,
-                          struct lh_http_header headers[3]) {
+                          struct lh_http_header headers[3])
+{
     size_t count = 0;
     if (options == NULL)
         return 0;
@@ -157,7 +166,8 @@ static size_t put_headers(const struct lh_put_options *options, char *etag, size
 
 lh_code lh_objstore_put(struct lh_objstore *store, lh_str key, const struct lh_object_body *body,
                         const struct lh_put_options *options, lh_deadline deadline,
-                        struct lh_object_info *ret_info, struct lh_error *err) {
+                        struct lh_object_info *ret_info, struct lh_error *err)
+{
     LH_AUTO_BUF struct lh_buf url = LH_BUF_INIT(URL_BYTES_MAX);
     LH_TRY(key_url(store, key, "", &url, err));
     char etag[LH_ETAG_SIZE + 2];
@@ -188,7 +198,8 @@ lh_code lh_objstore_put(struct lh_objstore *store, lh_str key, const struct lh_o
 lh_code lh_objstore_get_to(struct lh_objstore *store, lh_str key, lh_deadline deadline,
                            lh_code (*write)(void *ctx, const void *bytes, size_t len,
                                             struct lh_error *err),
-                           void *ctx, struct lh_object_info *ret_info, struct lh_error *err) {
+                           void *ctx, struct lh_object_info *ret_info, struct lh_error *err)
+{
     LH_AUTO_BUF struct lh_buf url = LH_BUF_INIT(URL_BYTES_MAX);
     LH_TRY(key_url(store, key, "", &url, err));
     const struct lh_http_call call = {.method = LH_HTTP_GET, .url = url.data, .deadline = deadline};
@@ -201,7 +212,8 @@ lh_code lh_objstore_get_to(struct lh_objstore *store, lh_str key, lh_deadline de
     return LH_OK;
 }
 
-static lh_code append_to(void *ctx, const void *bytes, size_t len, struct lh_error *err) {
+static lh_code append_to(void *ctx, const void *bytes, size_t len, struct lh_error *err)
+{
     struct lh_buf *out = ctx;
     lh_buf_append(out, bytes, len);
     if (lh_buf_overflowed(out))
@@ -210,7 +222,8 @@ static lh_code append_to(void *ctx, const void *bytes, size_t len, struct lh_err
 }
 
 lh_code lh_objstore_get(struct lh_objstore *store, lh_str key, lh_deadline deadline,
-                        struct lh_buf *out, struct lh_object_info *ret_info, struct lh_error *err) {
+                        struct lh_buf *out, struct lh_object_info *ret_info, struct lh_error *err)
+{
     lh_buf_reset(out);
     return lh_objstore_get_to(store, key, deadline, append_to, out, ret_info, err);
 }
@@ -218,7 +231,8 @@ lh_code lh_objstore_get(struct lh_objstore *store, lh_str key, lh_deadline deadl
 /* A request without a body whose answer has none that matters. */
 static lh_code simple(struct lh_objstore *store, enum lh_http_method method, lh_str key,
                       const char *query, lh_deadline deadline, struct answer *answer,
-                      struct lh_error *err) {
+                      struct lh_error *err)
+{
     LH_AUTO_BUF struct lh_buf url = LH_BUF_INIT(URL_BYTES_MAX);
     LH_TRY(key_url(store, key, query, &url, err));
     const struct lh_http_call call = {.method = method, .url = url.data, .deadline = deadline};
@@ -226,7 +240,8 @@ static lh_code simple(struct lh_objstore *store, enum lh_http_method method, lh_
 }
 
 lh_code lh_objstore_head(struct lh_objstore *store, lh_str key, lh_deadline deadline,
-                         struct lh_object_info *ret_info, struct lh_error *err) {
+                         struct lh_object_info *ret_info, struct lh_error *err)
+{
     AUTO_ANSWER answer = ANSWER_INIT;
     LH_TRY(simple(store, LH_HTTP_HEAD, key, "", deadline, &answer, err));
     *ret_info = answer.info;
@@ -234,7 +249,8 @@ lh_code lh_objstore_head(struct lh_objstore *store, lh_str key, lh_deadline dead
 }
 
 lh_code lh_objstore_delete(struct lh_objstore *store, lh_str key, lh_deadline deadline,
-                           struct lh_error *err) {
+                           struct lh_error *err)
+{
     AUTO_ANSWER answer = ANSWER_INIT;
     return simple(store, LH_HTTP_DELETE, key, "", deadline, &answer, err);
 }
@@ -242,7 +258,8 @@ lh_code lh_objstore_delete(struct lh_objstore *store, lh_str key, lh_deadline de
 /* ---- locate ---- */
 
 lh_code lh_objstore_locate(struct lh_objstore *store, lh_str key, lh_deadline deadline,
-                           char **ret_path, struct lh_object_info *ret_info, struct lh_error *err) {
+                           char **ret_path, struct lh_object_info *ret_info, struct lh_error *err)
+{
     AUTO_ANSWER answer = ANSWER_INIT;
     LH_TRY(simple(store, LH_HTTP_GET, key, "?locate", deadline, &answer, err));
     LH_AUTO_JSON json_t *root = NULL;
@@ -267,7 +284,8 @@ typedef lh_code (*on_object_fn)(void *ctx, lh_str key, const struct lh_object_in
                                 struct lh_error *err);
 
 static lh_code list_item(const json_t *item, on_object_fn on_object, void *ctx,
-                         struct lh_error *err) {
+                         struct lh_error *err)
+{
     struct lh_object_info info = {0};
     lh_str key, etag, modified = LH_STR_NONE;
     int64_t size = 0;
@@ -285,7 +303,8 @@ static lh_code list_item(const json_t *item, on_object_fn on_object, void *ctx,
 }
 
 static lh_code list_url(const struct lh_objstore *store, lh_str prefix, lh_str cursor,
-                        struct lh_buf *ret_url, struct lh_error *err) {
+                        struct lh_buf *ret_url, struct lh_error *err)
+{
     lh_buf_printf(ret_url, "%s/storage?limit=%d&prefix=", store->url, LIST_PAGE);
     lh_http_encode(ret_url, prefix, false);
     if (cursor.len > 0) {
@@ -300,7 +319,8 @@ static lh_code list_url(const struct lh_objstore *store, lh_str prefix, lh_str c
 /* One page; *cursor moves on, or becomes empty at the end. */
 static lh_code list_page(struct lh_objstore *store, lh_str prefix, lh_deadline deadline,
                          struct lh_buf *cursor, on_object_fn on_object, void *ctx,
-                         struct lh_error *err) {
+                         struct lh_error *err)
+{
     LH_AUTO_BUF struct lh_buf url = LH_BUF_INIT(URL_BYTES_MAX);
     LH_TRY(list_url(store, prefix, lh_buf_str(cursor), &url, err));
     const struct lh_http_call call = {.method = LH_HTTP_GET, .url = url.data, .deadline = deadline};
@@ -328,7 +348,8 @@ lh_code lh_objstore_list(struct lh_objstore *store, lh_str prefix, lh_deadline d
                          lh_code (*on_object)(void *ctx, lh_str key,
                                               const struct lh_object_info *info,
                                               struct lh_error *err),
-                         void *ctx, struct lh_error *err) {
+                         void *ctx, struct lh_error *err)
+{
     LH_CHECK_MAGIC(store, objstore_magic);
     LH_AUTO_BUF struct lh_buf cursor = LH_BUF_INIT(CURSOR_MAX);
     do {

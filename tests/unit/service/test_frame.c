@@ -1,11 +1,6 @@
 /* Frames: what goes in comes out, in any pieces; a peer that is gone, silent or lying is an error.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/cmocka.h"
 
 #include "base/mem.h"
 #include "base/thread.h"
@@ -19,13 +14,15 @@ struct pair {
     int a, b;
 };
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     struct pair *pair = lh_calloc(1, sizeof(*pair));
     *state = pair;
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, (int *)pair);
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     struct pair *pair = *state;
     if (pair->a >= 0)
         close(pair->a);
@@ -34,7 +31,8 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void test_frames_keep_type_and_bytes(void **state) {
+static void test_frames_keep_type_and_bytes(void **state)
+{
     struct pair *pair = *state;
     struct lh_error err = LH_ERROR_INIT;
     LH_AUTO_BUF struct lh_buf payload = LH_BUF_INIT(LH_FRAME_MAX);
@@ -61,7 +59,8 @@ struct sender {
     lh_code code;
 };
 
-static void *send_large(void *arg) {
+static void *send_large(void *arg)
+{
     struct sender *sender = arg;
     struct lh_error err = LH_ERROR_INIT;
     sender->code = lh_frame_send(sender->fd, 1, sender->bytes, sender->len, &err);
@@ -69,7 +68,8 @@ static void *send_large(void *arg) {
 }
 
 /* Larger than the socket's buffer, so both sides see partial transfers. */
-static void test_large_frame(void **state) {
+static void test_large_frame(void **state)
+{
     struct pair *pair = *state;
     struct lh_error err = LH_ERROR_INIT;
     struct sender sender = {.fd = pair->a, .len = LH_FRAME_MAX};
@@ -89,7 +89,8 @@ static void test_large_frame(void **state) {
     free(sender.bytes);
 }
 
-static void test_too_large_is_refused(void **state) {
+static void test_too_large_is_refused(void **state)
+{
     struct pair *pair = *state;
     struct lh_error err = LH_ERROR_INIT;
     assert_int_equal(lh_frame_send(pair->a, 1, "", (size_t)LH_FRAME_MAX + 1, &err), LH_TOO_LARGE);
@@ -101,7 +102,8 @@ static void test_too_large_is_refused(void **state) {
     assert_int_equal(lh_frame_receive(pair->b, LH_NO_DEADLINE, &type, &payload, &err), LH_CORRUPT);
 }
 
-static void test_receiver_may_expect_less(void **state) {
+static void test_receiver_may_expect_less(void **state)
+{
     struct pair *pair = *state;
     struct lh_error err = LH_ERROR_INIT;
     assert_int_equal(lh_frame_send(pair->a, 1, "0123456789", 10, &err), LH_OK);
@@ -111,7 +113,8 @@ static void test_receiver_may_expect_less(void **state) {
                      LH_TOO_LARGE);
 }
 
-static void test_deadline(void **state) {
+static void test_deadline(void **state)
+{
     struct pair *pair = *state;
     struct lh_error err = LH_ERROR_INIT;
     LH_AUTO_BUF struct lh_buf payload = LH_BUF_INIT(100);
@@ -124,7 +127,8 @@ static void test_deadline(void **state) {
                      LH_TIMEOUT);
 }
 
-static void test_peer_gone(void **state) {
+static void test_peer_gone(void **state)
+{
     struct pair *pair = *state;
     struct lh_error err = LH_ERROR_INIT;
     assert_int_equal(write(pair->a, "\5\0\0\0\1\0\0\0ab", 10), 10);
@@ -137,7 +141,8 @@ static void test_peer_gone(void **state) {
     assert_int_equal(lh_frame_send(pair->b, 1, "x", 1, &err), LH_CANCELLED);
 }
 
-static void test_errors_travel(void **state) {
+static void test_errors_travel(void **state)
+{
     (void)state;
     struct lh_error failure = LH_ERROR_INIT;
     LH_IGNORE(lh_fail(&failure, LH_INVALID_SQL, "no column '%s'", "x"), "only made here");
@@ -167,7 +172,8 @@ static void test_errors_travel(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_frames_keep_type_and_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_frame, setup, teardown),

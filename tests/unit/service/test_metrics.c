@@ -1,16 +1,12 @@
 /* The Prometheus text, byte for byte. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/cmocka.h"
 
 #include "service/metrics.h"
 
 #include <math.h>
 
-static void test_samples(void **state) {
+static void test_samples(void **state)
+{
     (void)state;
     LH_AUTO_BUF struct lh_buf out = LH_BUF_INIT(4096);
     struct lh_metrics metrics = {.out = &out};
@@ -24,7 +20,8 @@ static void test_samples(void **state) {
                         "lakehouse_things_total{kind=\"a\",name=\"b\\\"\\\\\\nc\"} 1.5\n");
 }
 
-static void check_number(double value, const char *expected) {
+static void check_number(double value, const char *expected)
+{
     LH_AUTO_BUF struct lh_buf out = LH_BUF_INIT(4096);
     struct lh_metrics metrics = {.out = &out};
     lh_metric_value(&metrics, "x", value, NULL);
@@ -34,7 +31,8 @@ static void check_number(double value, const char *expected) {
     assert_string_equal(out.data, expected);
 }
 
-static void test_numbers(void **state) {
+static void test_numbers(void **state)
+{
     (void)state;
     check_number(0, "0");
     check_number(-7, "-7");
@@ -45,7 +43,8 @@ static void test_numbers(void **state) {
     check_number(-INFINITY, "-Inf");
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples),
         cmocka_unit_test(test_numbers),

@@ -1,10 +1,5 @@
 /* Workers are real processes: this program starts itself under other names of work. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/cmocka.h"
 
 #include "base/mem.h"
 #include "base/os.h"
@@ -27,7 +22,8 @@ static const char self[] = "unit_service_worker";
 /* ---- what the children do ---- */
 
 /* Sends back what it gets, until its parent goes. */
-static int child_echo(void) {
+static int child_echo(void)
+{
     struct lh_error err = LH_ERROR_INIT;
     LH_AUTO_BUF struct lh_buf payload = LH_BUF_INIT(LH_FRAME_MAX);
     uint32_t type = 0;
@@ -39,7 +35,8 @@ static int child_echo(void) {
 }
 
 /* Tells about its descriptors, signals and limits. */
-static int child_report(void) {
+static int child_report(void)
+{
     LH_AUTO_BUF struct lh_buf out = LH_BUF_INIT(4096);
     DIR *fds = opendir("/proc/self/fd");
     const struct dirent *entry;
@@ -61,7 +58,8 @@ static int child_report(void) {
 }
 
 /* Starts a grandchild that hangs, says its pid, and waits to be killed. */
-static int child_parent(void) {
+static int child_parent(void)
+{
     struct lh_worker worker = {.fd = -1};
     struct lh_error err = LH_ERROR_INIT;
     const char *const args[] = {"child-hang", NULL};
@@ -74,7 +72,8 @@ static int child_parent(void) {
         pause();
 }
 
-static int run_child(const char *work) {
+static int run_child(const char *work)
+{
     if (strcmp(work, "child-echo") == 0)
         return child_echo();
     if (strcmp(work, "child-report") == 0)
@@ -89,7 +88,8 @@ static int run_child(const char *work) {
 
 /* ---- the tests ---- */
 
-static struct lh_worker start(const char *work, int64_t file_bytes_max) {
+static struct lh_worker start(const char *work, int64_t file_bytes_max)
+{
     struct lh_worker worker = {.fd = -1};
     struct lh_error err = LH_ERROR_INIT;
     const char *const args[] = {work, NULL};
@@ -100,13 +100,15 @@ static struct lh_worker start(const char *work, int64_t file_bytes_max) {
     return worker;
 }
 
-static void receive(struct lh_worker *worker, struct lh_buf *payload, uint32_t *ret_type) {
+static void receive(struct lh_worker *worker, struct lh_buf *payload, uint32_t *ret_type)
+{
     struct lh_error err = LH_ERROR_INIT;
     assert_int_equal(
         lh_frame_receive(worker->fd, lh_deadline_in_ms(20000), ret_type, payload, &err), LH_OK);
 }
 
-static void test_frames_both_ways(void **state) {
+static void test_frames_both_ways(void **state)
+{
     (void)state;
     struct lh_worker worker = start("child-echo", 0);
     struct lh_error err = LH_ERROR_INIT;
@@ -125,7 +127,8 @@ static void test_frames_both_ways(void **state) {
     assert_int_equal(kill(pid, 0), -1); /* gone and reaped */
 }
 
-static void test_child_is_clean(void **state) {
+static void test_child_is_clean(void **state)
+{
     (void)state;
     int leak = open("/dev/null", O_RDONLY); /* without O_CLOEXEC, as a library might */
     struct lh_worker worker = start("child-report", 12345);
@@ -137,7 +140,8 @@ static void test_child_is_clean(void **state) {
     assert_string_equal(payload.data, "fd0 fd1 fd2 fd3 term-blocked:0 core:0 file:12345");
 }
 
-static void test_exit_is_seen(void **state) {
+static void test_exit_is_seen(void **state)
+{
     (void)state;
     struct lh_worker worker = start("child-exit", 0);
     int status = 0;
@@ -153,7 +157,8 @@ static void test_exit_is_seen(void **state) {
     lh_worker_kill(&worker);
 }
 
-static void test_one_that_hangs_is_killed(void **state) {
+static void test_one_that_hangs_is_killed(void **state)
+{
     (void)state;
     struct lh_worker worker = start("child-hang", 0);
     pid_t pid = worker.pid;
@@ -170,7 +175,8 @@ static void test_one_that_hangs_is_killed(void **state) {
     assert_int_equal(kill(pid, 0), -1);
 }
 
-static void test_no_such_program(void **state) {
+static void test_no_such_program(void **state)
+{
     (void)state;
     struct lh_worker worker = {.fd = -1};
     struct lh_error err = LH_ERROR_INIT;
@@ -180,13 +186,15 @@ static void test_no_such_program(void **state) {
     assert_int_equal(worker.fd, -1);
 }
 
-static void *start_in_thread(void *arg) {
+static void *start_in_thread(void *arg)
+{
     *(struct lh_worker *)arg = start("child-echo", 0);
     return NULL;
 }
 
 /* A worker must not die with the thread that asked for it. */
-static void test_outlives_its_thread(void **state) {
+static void test_outlives_its_thread(void **state)
+{
     (void)state;
     struct lh_worker workers[4];
     pthread_t threads[4];
@@ -205,7 +213,8 @@ static void test_outlives_its_thread(void **state) {
     }
 }
 
-static void test_dies_with_its_parent(void **state) {
+static void test_dies_with_its_parent(void **state)
+{
     (void)state;
     struct lh_worker parent = start("child-parent", 0);
     LH_AUTO_BUF struct lh_buf payload = LH_BUF_INIT(LH_FRAME_MAX);
@@ -231,7 +240,8 @@ static void test_dies_with_its_parent(void **state) {
     }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc > 1 && strncmp(argv[1], "child-", 6) == 0)
         return run_child(argv[1]);
     const struct CMUnitTest tests[] = {
