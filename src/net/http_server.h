@@ -8,9 +8,10 @@
  *       return lh_http_reply_json(x, 200, &body, err);
  *   }
  *
- * A handler that returns a failure before it started its answer gets that failure sent as
- * application/problem+json; one that fails after that has its connection cut, so that a broken
- * stream never looks like a short success.
+ * A handler that returns a failure before a byte of its answer has left gets that failure sent as
+ * application/problem+json (a stream is held back until some KiB have gathered or 100 ms are over);
+ * one that fails after that has its connection cut, so that a broken stream never looks like a short
+ * success.
  *
  * Threads: one or two event threads own all sockets (libmicrohttpd, only in http_server_mhd.c).
  * Handlers run on a bounded pool of workers that grows on demand and shrinks when idle; a route
@@ -76,7 +77,8 @@ struct lh_http_server_options {
     size_t connections_per_ip_max; /* 0 = no limit */
     size_t workers_max;
     size_t queue_max;           /* exchanges waiting for a worker */
-    int64_t header_timeout_ms;  /* until the header is complete; also bounds an idle connection */
+    int64_t header_timeout_ms;  /* until the header is complete */
+    int64_t idle_timeout_ms;    /* without a byte; at least header_timeout_ms is taken */
     int64_t body_rate_min;      /* bytes a second, over body_rate_window_ms */
     int64_t body_rate_window_ms;
     int64_t drain_timeout_ms;   /* for requests in flight, on stop */

@@ -1,0 +1,270 @@
+/*
+ * An exchange as the event thread sees it: what happens at each call of libmicrohttpd. The states
+ * are those of enum lh_http_phase; all moves between them are in this file and in http_early.c.
+ */
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "net/http_server_priv.h"
+
+#include <string.h>
+
+/* ---- moving on ---- */
+
+static bool sendable(const struct lh_http_exchange *x)
+{
+    enum lh_http_answer_state state = x->answer.state;
+    return state == LH_ANSWER_WHOLE || state == LH_ANSWER_SENDING || state == LH_ANSWER_DONE;
+}
+
+static bool queue(struct lh_http_exchange *x)
+{
+    x->phase = LH_PHASE_QUEUED;
+    return lh_http_mhd_queue(x);
+}
+
+static bool advance_from_head(struct lh_http_exchange *x)
+{
+    if (x->expects_continue) {
+        if (sendable(x)) { /* the body never begins: libmicrohttpd closes after such an answer */
+            x->answer.close = true;
+            return queue(x);
+        }
+        if (!x->wants_body && !x->discard) {
+            x->phase = LH_PHASE_HELD;
+            lh_http_mhd_suspend(x);
+            return true;
+        }
+    }
+    x->phase = LH_PHASE_BODY;
+    x->rate_since = lh_mono_now().ns;
+    if (x->answer.state == LH_ANSWER_WHOLE)
+        lh_http_answer_early(x);
+    return true;
+}
+
+/* What the connection does next; false: it is closed. `mutex` held. */
+static bool advance(struct lh_http_exchange *x)
+{
+    if (x->gone || x->answer.state == LH_ANSWER_CUT)
+        return false;
+    switch (x->phase) {
+    case LH_PHASE_HEAD:
+    case LH_PHASE_HELD:
+        return advance_from_head(x);
+    case LH_PHASE_BODY:
+        if (x->answer.state == LH_ANSWER_WHOLE)
+            lh_http_answer_early(x);
+        return true;
+    case LH_PHASE_WHOLE:
+        if (sendable(x))
+            return queue(x);
+        lh_http_mhd_suspend(x);
+        return true;
+    case LH_PHASE_QUEUED:
+    case LH_PHASE_LINGER:
+        return true;
+    }
+    return false;
+}
+
+/* ---- the header is complete ---- */
+
+static void refuse(struct lh_http_exchange *x, const struct lh_error *failure)
+{
+    lh_http_compose_error(x, failure);
+    x->answer.state = LH_ANSWER_WHOLE;
+}
+
+/* Hands x to a worker, or answers that there is none. */
+static void dispatch(struct lh_http_exchange *x)
+{
+    atomic_fetch_add(&x->refs, 1);
+    x->handling = true;
+    if (lh_http_workers_push(&x->server->workers, x))
+        return;
+    x->handling = false;
+    atomic_fetch_sub(&x->refs, 1);
+    atomic_fetch_add(&x->server->shed, 1);
+    struct lh_error busy = LH_ERROR_INIT;
+    LH_IGNORE(lh_fail(&busy, LH_BUSY, "all workers are taken and the queue is full"), "it is sent");
+    refuse(x, &busy);
+}
+
+/* A small body is gathered first: a slow client then holds no worker. */
+static bool is_gathered_first(const struct lh_http_exchange *x)
+{
+    return !x->expects_continue && x->body_length > 0 && x->body_length <= LH_HTTP_SMALL_BYTES &&
+           x->body_length <= x->body_limit;
+}
+
+bool lh_http_turn_head(struct lh_http_exchange *x, const struct lh_error *refusal)
+{
+    lh_mutex_lock(&x->mutex);
+    x->phase = lh_http_has_body(x) ? LH_PHASE_HEAD : LH_PHASE_WHOLE;
+    lh_mutex_unlock(&x->mutex);
+    bool swept = false;
+    if (refusal != NULL) {
+        refuse(x, refusal);
+        swept = lh_http_has_body(x);
+    } else if ((x->match.route->flags & LH_ROUTE_INLINE) != 0) {
+        LH_CHECK(!lh_http_has_body(x));
+        x->on_event_thread = true;
+        lh_http_run(x);
+        x->on_event_thread = false;
+    } else {
+        swept = true;
+    }
+    if (swept)
+        lh_http_sweep_add(&x->server->sweeper, x);
+
+    lh_mutex_lock(&x->mutex);
+    if (swept && refusal == NULL) {
+        if (is_gathered_first(x))
+            x->gathered = lh_malloc((size_t)x->body_length + 1);
+        else
+            dispatch(x);
+    }
+    bool open = advance(x);
+    lh_mutex_unlock(&x->mutex);
+    return open;
+}
+
+/* ---- the body ---- */
+
+static void take_gathered(struct lh_http_exchange *x, const char *bytes, size_t *len)
+{
+    LH_CHECK(*len <= (uint64_t)x->body_length - x->body_received);
+    memcpy(x->gathered + x->body_received, bytes, *len);
+    x->body_received += *len;
+    *len = 0;
+}
+
+/* Into the ring; what does not fit stays with libmicrohttpd, which sleeps until there is room. */
+static void take_streamed(struct lh_http_exchange *x, const char *bytes, size_t *len)
+{
+    while (*len > 0 && !x->discard) {
+        char *at = NULL;
+        size_t space = lh_http_stream_space(&x->in, &at);
+        if (space == 0) {
+            x->rate_paused = true;
+            lh_http_mhd_suspend(x);
+            return;
+        }
+        size_t part = *len < space ? *len : space;
+        lh_mutex_unlock(&x->mutex);
+        memcpy(at, bytes, part); /* the region is ours until it is committed */
+        lh_mutex_lock(&x->mutex);
+        lh_http_stream_commit(&x->in, part);
+        x->body_received += part;
+        bytes += part;
+        *len -= part;
+        pthread_cond_signal(&x->changed);
+    }
+}
+
+bool lh_http_turn_body(struct lh_http_exchange *x, const char *bytes, size_t *len)
+{
+    lh_mutex_lock(&x->mutex);
+    x->body_begun = true;
+    bool open = advance(x);
+    if (open && !x->discard) {
+        if (x->gathered != NULL)
+            take_gathered(x, bytes, len);
+        else if (lh_http_stream_open(&x->in))
+            take_streamed(x, bytes, len);
+        else
+            open = false;
+    }
+    if (x->discard && *len > 0) {
+        x->body_received += *len;
+        *len = 0;
+    }
+    lh_mutex_unlock(&x->mutex);
+    return open;
+}
+
+bool lh_http_turn(struct lh_http_exchange *x)
+{
+    lh_mutex_lock(&x->mutex);
+    bool open = x->phase != LH_PHASE_LINGER; /* answered, and now the body has ended, too */
+    if (x->phase == LH_PHASE_BODY) {
+        x->phase = LH_PHASE_WHOLE;
+        x->body_ended = true;
+        x->rate_since = 0;
+        pthread_cond_signal(&x->changed);
+        if (x->gathered != NULL && x->answer.state == LH_ANSWER_NONE)
+            dispatch(x);
+    }
+    open = open && advance(x);
+    lh_mutex_unlock(&x->mutex);
+    return open;
+}
+
+/* ---- the answer, as libmicrohttpd asks for it ---- */
+
+ssize_t lh_http_turn_read(struct lh_http_exchange *x, char *out, size_t max)
+{
+    ssize_t result = LH_HTTP_READ_WAIT;
+    lh_mutex_lock(&x->mutex);
+    const char *at = NULL;
+    size_t len = lh_http_stream_bytes(&x->out, &at);
+    if (x->gone || x->answer.state == LH_ANSWER_CUT) {
+        result = LH_HTTP_READ_CUT;
+    } else if (len > 0) {
+        if (len > max)
+            len = max;
+        lh_mutex_unlock(&x->mutex);
+        memcpy(out, at, len); /* the region is ours until it is consumed */
+        lh_mutex_lock(&x->mutex);
+        lh_http_stream_consume(&x->out, len);
+        if (lh_http_stream_roomy(&x->out))
+            pthread_cond_signal(&x->changed);
+        result = (ssize_t)len;
+    } else if (x->answer.state == LH_ANSWER_DONE) {
+        result = LH_HTTP_READ_END;
+    } else {
+        lh_http_mhd_suspend(x);
+    }
+    lh_mutex_unlock(&x->mutex);
+    return result;
+}
+
+/* ---- the end ---- */
+
+static void count_and_log(struct lh_http_exchange *x)
+{
+    struct lh_http_server *server = x->server;
+    int status = x->answer.status;
+    int64_t ns = lh_mono_since_ns(x->begun);
+    atomic_fetch_add(&server->status_count[status / 100 % 6], 1);
+    atomic_fetch_add(&server->busy_ns, (uint64_t)ns);
+    LH_LOG(DEBUG, "request", LH_LOG_TEXT("request_id", x->request_id),
+           LH_LOG_STR("method", lh_http_method_name(x->method)), LH_LOG_TEXT("path", x->path),
+           LH_LOG_INT("status", status), LH_LOG_INT("bytes_in", x->body_received),
+           LH_LOG_INT("us", ns / 1000), LH_LOG_STR("client", x->address));
+}
+
+void lh_http_turn_end(struct lh_http_exchange *x, bool complete)
+{
+    struct lh_http_server *server = x->server;
+    struct lh_http_connection *home = x->home;
+    lh_http_sweep_remove(&server->sweeper, x);
+    lh_mutex_lock(&x->mutex);
+    enum lh_http_answer_state state = x->answer.state;
+    bool cut_short = !complete && state != LH_ANSWER_WHOLE && state != LH_ANSWER_DONE;
+    x->connection = NULL;
+    x->suspended = false;
+    lh_mutex_unlock(&x->mutex);
+    if (cut_short) {
+        if (state != LH_ANSWER_CUT)
+            atomic_fetch_add(&server->cancelled, 1);
+        lh_http_cancel(x, true);
+    }
+    count_and_log(x);
+    atomic_store(&home->served, true);
+    atomic_store(&home->waiting_since, lh_mono_now().ns);
+    lh_http_exchange_unref(x);
+    atomic_fetch_sub(&server->in_flight, 1);
+}
