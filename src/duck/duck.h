@@ -60,6 +60,21 @@ double lh_duck_f64(const struct lh_duck_rows *rows, size_t column);    /* DOUBLE
 bool lh_duck_bool(const struct lh_duck_rows *rows, size_t column);
 lh_code lh_duck_rows_close(struct lh_duck_rows **rows, struct lh_error *err);
 
+/* What COPY ... (RETURN_STATS) says of one column of the file that it wrote. Borrowed for the call. */
+struct lh_duck_column_stats {
+    lh_str path; /* quoted: "a", or "s"."c" for a member of a struct */
+    lh_str min;  /* as text; ptr is NULL when there is none */
+    lh_str max;
+    uint64_t null_count;
+    bool has_nan; /* NaN stands in the column, beyond min and max */
+};
+
+/* Runs a trusted COPY ... TO 'file' (..., RETURN_STATS) that writes one file. on_column is called for
+ * each column, in no order. */
+lh_code lh_duck_copy(struct lh_duck_conn *conn, const char *sql,
+                     void (*on_column)(void *ctx, const struct lh_duck_column_stats *stats),
+                     void *ctx, uint64_t *ret_rows, uint64_t *ret_bytes, struct lh_error *err);
+
 /* Ends what runs on the connection within milliseconds. thread-safe. */
 void lh_duck_interrupt(struct lh_duck_conn *conn);
 
