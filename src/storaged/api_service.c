@@ -1,0 +1,122 @@
+/*
+ * storaged as a service: its life cycle, health and figures.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "service/service.h"
+#include "storaged/api.h"
+
+enum { DAMAGED_TEXT_MAX = 4096 };
+
+static lh_code open_service(const struct lh_settings *settings, struct lh_service_host *host,
+                            void **ret_state, struct lh_error *err)
+{
+    const struct lh_storaged_settings *own = &settings->storaged;
+    const struct lh_store_options options = {
+        .dir = lh_service_dir(host),
+        .object_bytes_max = (uint64_t)own->max_object_bytes,
+        .upload_budget_bytes = (uint64_t)own->upload_budget_bytes,
+        .inline_bytes_max = (uint64_t)own->inline_bytes_max,
+        .reserve_bytes = (uint64_t)own->reserve_bytes,
+    };
+    struct lh_storaged *storaged = lh_calloc(1, sizeof(*storaged));
+    storaged->object_bytes_max = own->max_object_bytes;
+    storaged->list_limit_max = (size_t)own->list_limit_max;
+    lh_code code = lh_store_open(&options, &storaged->store, err);
+    if (code != LH_OK) {
+        free(storaged);
+        return code;
+    }
+    struct lh_store_stats stats;
+    lh_store_stats(storaged->store, &stats);
+    LH_LOG(INFO, "store opened", LH_LOG_STR("dir", options.dir),
+           LH_LOG_INT("objects", stats.objects), LH_LOG_INT("bytes", stats.bytes));
+    *ret_state = storaged;
+    return LH_OK;
+}
+
+static void close_service(void *state)
+{
+    struct lh_storaged *storaged = state;
+    lh_store_close(storaged->store);
+    free(storaged);
+}
+
+/* ---- health ---- */
+
+static void add_name(void *ctx, lh_str key)
+{
+    struct lh_buf *names = ctx;
+    if (names->len > 0)
+        lh_buf_append_cstr(names, ", ");
+    lh_buf_append_str(names, key);
+}
+
+static void health(void *state, struct lh_health *health)
+{
+    const struct lh_storaged *storaged = state;
+    struct lh_store_stats stats;
+    lh_store_stats(storaged->store, &stats);
+    lh_health_count(health, "objects", stats.objects);
+    lh_health_count(health, "bytes", stats.bytes);
+    lh_health_count(health, "free_bytes", stats.free_bytes);
+    lh_health_count(health, "damaged", stats.damaged);
+    lh_health_fact(health, "mode", stats.read_only ? "read-only" : "read-write");
+    if (stats.read_only)
+        lh_health_degraded(health, "no writes are taken: %s", stats.read_only_reason);
+    if (stats.damaged > 0) {
+        LH_AUTO_BUF struct lh_buf names = LH_BUF_INIT(DAMAGED_TEXT_MAX);
+        lh_store_damaged(storaged->store, add_name, &names);
+        lh_health_degraded(health, "damaged objects: %.*s", LH_FMT(lh_buf_str(&names)));
+    }
+}
+
+/* ---- figures ---- */
+
+static void one(struct lh_metrics *metrics, const char *name, enum lh_metric_type type,
+                double value, const char *help)
+{
+    lh_metric(metrics, name, type, help);
+    lh_metric_value(metrics, name, value, NULL);
+}
+
+static void write_metrics(void *state, struct lh_metrics *metrics)
+{
+    const struct lh_storaged *storaged = state;
+    struct lh_store_stats stats;
+    lh_store_stats(storaged->store, &stats);
+    one(metrics, "lakehouse_storaged_objects", LH_GAUGE, (double)stats.objects, "Objects stored");
+    one(metrics, "lakehouse_storaged_object_bytes", LH_GAUGE, (double)stats.bytes,
+        "Bytes of all objects");
+    one(metrics, "lakehouse_storaged_free_bytes", LH_GAUGE, (double)stats.free_bytes,
+        "Free bytes of the disk");
+    one(metrics, "lakehouse_storaged_read_only", LH_GAUGE, stats.read_only,
+        "1 when no writes are taken");
+    one(metrics, "lakehouse_storaged_damaged_objects", LH_GAUGE, (double)stats.damaged,
+        "Objects found damaged since the start");
+    one(metrics, "lakehouse_storaged_fsyncs_total", LH_COUNTER, (double)stats.fsyncs,
+        "fsync and fdatasync calls");
+    one(metrics, "lakehouse_storaged_fsync_seconds_total", LH_COUNTER, stats.fsync_seconds,
+        "Time in them");
+    one(metrics, "lakehouse_storaged_commit_groups_total", LH_COUNTER, (double)stats.groups,
+        "Groups of changes, each one transaction and one fsync");
+    one(metrics, "lakehouse_storaged_commits_total", LH_COUNTER, (double)stats.group_requests,
+        "Changes in them");
+    one(metrics, "lakehouse_storaged_orphans_swept_total", LH_COUNTER, (double)stats.orphans_swept,
+        "Files left by a crash and removed");
+    one(metrics, "lakehouse_storaged_uploads", LH_GAUGE, (double)stats.uploads,
+        "Uploads in flight");
+    one(metrics, "lakehouse_storaged_upload_bytes", LH_GAUGE, (double)stats.upload_bytes,
+        "Memory of uploads in flight");
+}
+
+const struct lh_service lh_storaged_service = {
+    .name = "storaged",
+    .summary = "the object store of a lakehouse",
+    .routes = lh_storaged_routes,
+    .route_count = LH_STORAGED_ROUTES,
+    .open = open_service,
+    .health = health,
+    .metrics = write_metrics,
+    .close = close_service,
+};
