@@ -307,6 +307,16 @@ static bool has_body(const struct lh_http_call *call)
     return call->read_body != NULL || call->body_len > 0;
 }
 
+/* A byte that would end the request line early. */
+static lh_code check_url(const char *url, struct lh_error *err)
+{
+    for (const char *c = url; *c != '\0'; c++) {
+        if ((unsigned char)*c <= ' ' || *c == 0x7f)
+            return lh_fail(err, LH_INVALID, "a URL holds a byte that is not allowed there");
+    }
+    return LH_OK;
+}
+
 /* Bytes that would begin a header line of their own, or end the text early. */
 static bool has_line_end(lh_str value)
 {
@@ -380,11 +390,20 @@ static void set_method(CURL *easy, const struct lh_http_call *call, struct trans
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
+/* The target byte for byte: libcurl's own parser would cut it at a '#', for one. */
+static void set_target(CURL *easy, const char *url)
+{
+    const char *target = url + origin_len(url);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    if (target[0] == '/')
+        curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, target);
+}
+
 static void set_options(struct lh_http_client *client, CURL *easy, struct transfer *t)
 {
     const struct lh_http_call *call = t->call;
     curl_easy_reset(easy); /* keeps the connections */
-    curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    set_target(easy, call->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
@@ -500,7 +519,9 @@ lh_code lh_http_call(struct lh_http_client *client, const struct lh_http_call *c
         return lh_fail(err, LH_NO_MEMORY, "no memory for a call to %s", call->url);
     struct transfer t = {
         .call = call, .sink = sink, .head = LH_BUF_INIT(HEAD_BYTES_MAX), .err = err};
-    lh_code code = set_headers(&t);
+    lh_code code = check_url(call->url, err);
+    if (code == LH_OK)
+        code = set_headers(&t);
     if (code == LH_OK) {
         set_options(client, slot->easy, &t);
         code = perform(slot, &t);

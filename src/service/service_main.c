@@ -179,6 +179,7 @@ static lh_code start_server(struct lh_service_host *host, const char *address, u
         .workers_max = (size_t)http->workers_max,
         .queue_max = (size_t)http->queue_max,
         .header_timeout_ms = http->header_timeout,
+        .idle_timeout_ms = http->idle_timeout,
         .body_rate_min = http->body_rate_min,
         .body_rate_window_ms = http->body_rate_window,
         .drain_timeout_ms = http->drain_timeout,
@@ -335,8 +336,10 @@ static int run_service(struct lh_service_host *host, const struct lh_command_lin
     lh_code code = open_and_serve(host, line->insecure, &err);
     if (code == LH_OK)
         return EXIT_SUCCESS;
+    if (code == LH_INVALID_CONFIG)
+        return usage_error(host->service->name, &err);
     lh_log_error(LH_LOG_ERROR, "cannot serve", &err);
-    return code == LH_INVALID_CONFIG ? EXIT_USAGE : EXIT_FAILURE;
+    return EXIT_FAILURE;
 }
 
 int lh_service_main(const struct lh_service *service, int argc, char **argv)
