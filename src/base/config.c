@@ -149,8 +149,10 @@ bool lh_parse_address(lh_str text, char *ret_host, size_t host_size, uint16_t *r
     bool has_colon = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
     if (host.len == 0 || host.len >= host_size || has_colon != in_brackets)
         return false;
-    if (memchr(host.ptr, ' ', host.len) || memchr(host.ptr, '/', host.len))
-        return false;
+    for (size_t i = 0; i < host.len; i++) {
+        if (strchr(" /[]", host.ptr[i])) /* NUL, too */
+            return false;
+    }
     memcpy(ret_host, host.ptr, host.len);
     ret_host[host.len] = '\0';
     *ret_port = (uint16_t)port;

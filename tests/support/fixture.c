@@ -1,5 +1,6 @@
 #include "support/fixture.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,10 @@ static void print_kept_dirs(void)
 
 char *lh_temp_dir_at(const char *file, int line)
 {
-    if (dir_count == 0)
+    static bool registered;
+    if (!registered)
         atexit(print_kept_dirs);
+    registered = true;
     LH_CHECK(dir_count < DIRS_MAX);
     const char *name = strrchr(file, '/');
     name = name ? name + 1 : file;
