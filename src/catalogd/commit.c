@@ -305,8 +305,11 @@ static lh_code build(const struct lh_dataset *current, const struct lh_commit_re
         snapshot->schema_id = add_schema(&draft, request);
     if (operation == LH_OP_REPLACE)
         end_everything(&draft, snapshot);
-    for (size_t i = 0; i < request->object_count; i++)
-        add_object(&draft, snapshot, &request->objects[i]);
+    for (size_t i = 0; i < request->object_count; i++) {
+        struct lh_object object = request->objects[i];
+        object.content_id = request->content_id;
+        add_object(&draft, snapshot, &object);
+    }
     if (request->object_count > 0 || request->content_id.len > 0)
         add_content(&draft, snapshot, request->content_id);
     return end_snapshot(&draft, snapshot, context->snapshots_max, ret_next, err);

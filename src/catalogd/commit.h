@@ -19,7 +19,7 @@ struct lh_commit_request {
     lh_str content_id;       /* "" = none */
     const struct lh_column *columns;
     size_t column_count;
-    const struct lh_object *objects; /* their spans are not looked at */
+    const struct lh_object *objects; /* their spans and content ids are not looked at */
     size_t object_count;
 };
 

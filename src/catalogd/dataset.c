@@ -227,6 +227,7 @@ static void each_text(struct lh_dataset_parts *parts, void (*visit)(void *ctx, l
         visit(ctx, &parts->contents[i].id);
     for (size_t i = 0; i < parts->object_count; i++) {
         visit(ctx, &parts->objects[i].key);
+        visit(ctx, &parts->objects[i].content_id);
         visit(ctx, &parts->objects[i].stats);
     }
     for (size_t i = 0; i < parts->origin_count; i++) {

@@ -70,7 +70,8 @@ struct lh_span {
 struct lh_object {
     struct lh_span span;
     lh_str key;
-    lh_str stats; /* JSON object: column -> {"min","max","nulls"}; "" when unknown */
+    lh_str content_id; /* of the commit that brought it; "" when that named none */
+    lh_str stats;      /* JSON object: column -> {"min","max","nulls"}; "" when unknown */
     int64_t rows;
     int64_t bytes;
 };

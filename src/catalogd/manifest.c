@@ -255,6 +255,7 @@ static void encode_things(struct encoder *e, const struct lh_dataset_parts *part
         const struct lh_object *object = &parts->objects[i];
         begin_row(e, "object");
         set_text(&e->row, COL_KEY, object->key);
+        set_text_unless_empty(e, COL_CONTENT_ID, object->content_id);
         set_text_unless_empty(e, COL_STATS, object->stats);
         set_span(e, &object->span);
         set_i64(&e->row, COL_ROWS, object->rows);
@@ -284,7 +285,7 @@ lh_code lh_manifest_encode(const struct lh_dataset *dataset, size_t bytes_max, s
     LH_AUTO(encoder_deinit)
     struct encoder e = {.writer = lh_parquet_writer_new(&table, &limits),
                         .nonce = lh_str_from(parts->nonce),
-                        .scratch = LH_BUF_INIT(SIZE_MAX / 2)};
+                        .scratch = LH_BUF_INIT(DECODED_MAX)};
     encode_identity(&e, parts);
     encode_schemas(&e, parts);
     for (size_t i = 0; i < parts->snapshot_count; i++)
@@ -415,6 +416,7 @@ static lh_code take_object(struct decoder *d, const struct lh_parquet_row *row,
     *lh_draft_add_object(&d->draft) = (struct lh_object){
         .span = get_span(row),
         .key = get_text(row, COL_KEY),
+        .content_id = get_text(row, COL_CONTENT_ID),
         .stats = get_text(row, COL_STATS),
         .rows = get_i64(row, COL_ROWS),
         .bytes = get_i64(row, COL_BYTES),
@@ -444,8 +446,8 @@ static const struct record records[] = {
          HAS(ROWS_REMOVED) | HAS(BYTES_REMOVED) | HAS(OBJECTS_REMOVED),
      HAS(RESTORED) | HAS(CONTENT_ID), take_snapshot},
     {"content", HAS(ADDED), HAS(CONTENT_ID) | HAS(REMOVED), take_content},
-    {"object", HAS(KEY) | HAS(ADDED) | HAS(ROWS) | HAS(BYTES), HAS(STATS) | HAS(REMOVED),
-     take_object},
+    {"object", HAS(KEY) | HAS(ADDED) | HAS(ROWS) | HAS(BYTES),
+     HAS(CONTENT_ID) | HAS(STATS) | HAS(REMOVED), take_object},
     {"end", HAS(ROWS) | HAS(NONCE), 0, take_end},
 };
 
@@ -501,7 +503,7 @@ lh_code lh_manifest_decode(lh_str bytes, size_t bytes_max, struct lh_dataset **r
                            struct lh_error *err)
 {
     struct lh_parquet_limits limits = limits_of(bytes_max);
-    LH_AUTO(decoder_deinit) struct decoder d = {.scratch = LH_BUF_INIT(SIZE_MAX / 2)};
+    LH_AUTO(decoder_deinit) struct decoder d = {.scratch = LH_BUF_INIT(DECODED_MAX)};
     LH_TRY(lh_parquet_open(bytes, &table, &limits, &d.reader, err));
     LH_TRY(decode_rows(&d, err));
     *ret_dataset = lh_dataset_freeze(&d.draft);

@@ -216,7 +216,7 @@ static void write_column(struct lh_parquet_writer *writer, size_t c, struct lh_b
     }
     lh_buf_append_str(&page, lh_buf_str(&column->values));
 
-    LH_AUTO_BUF struct lh_buf scratch = LH_BUF_INIT(SIZE_MAX / 2);
+    LH_AUTO_BUF struct lh_buf scratch = LH_BUF_INIT(ZSTD_compressBound(page.len));
     lh_str stored = compress(writer, lh_buf_str(&page), &scratch, &column->codec);
     column->offset = out->len;
     write_page_header(out, writer->row_count, page.len, stored.len);
