@@ -164,7 +164,10 @@ lh_code lh_http_reply_json(struct lh_http_exchange *x, int status, struct lh_buf
 static void log_failure(struct lh_http_exchange *x, const struct lh_error *failure)
 {
     int status = lh_code_status(failure->code);
-    if (status < 500 || failure->code == LH_NOT_READY)
+    if (status < 500 || failure->code == LH_NOT_READY || failure->code == LH_UNSUPPORTED)
+        return;
+    enum lh_log_level level = status == 500 ? LH_LOG_ERROR : LH_LOG_WARN;
+    if (!lh_log_enabled(level))
         return;
     const struct lh_log_field fields[] = {
         LH_LOG_TEXT("request_id", x->request_id),
@@ -175,8 +178,7 @@ static void log_failure(struct lh_http_exchange *x, const struct lh_error *failu
     };
     /* The thread's id would be written a second time beside ours. */
     bool named = lh_log_request_id().len > 0;
-    lh_log_write(status == 500 ? LH_LOG_ERROR : LH_LOG_WARN, "request failed", fields + named,
-                 LH_COUNT(fields) - named);
+    lh_log_write(level, "request failed", fields + named, LH_COUNT(fields) - named);
 }
 
 /* RFC 9457. */
@@ -234,6 +236,22 @@ lh_code lh_http_reply_error(struct lh_http_exchange *x, const struct lh_error *f
 
 /* ---- streams ---- */
 
+/* The headers and bytes of a success that was started and has not left. */
+static void drop_unsent(struct lh_http_exchange *x)
+{
+    if (x->answer.body_on_heap)
+        free(x->answer.body);
+    x->answer.body_on_heap = false;
+    x->answer.fields = x->answer.last_field = NULL;
+}
+
+/* Answers that have a head alone; their bytes are counted and dropped. */
+static bool is_bodyless(const struct lh_http_exchange *x)
+{
+    int status = x->answer.status;
+    return x->method == LH_HTTP_HEAD || status == 204 || status == 304;
+}
+
 bool lh_http_started(const struct lh_http_exchange *x)
 {
     return x->answer.state != LH_ANSWER_NONE; /* only its owner leaves that state */
@@ -244,16 +262,17 @@ lh_code lh_http_start(struct lh_http_exchange *x, int status, const char *conten
 {
     LH_CHECK(!x->on_event_thread && length >= -1);
     LH_TRY(fail_if_started(x, err));
-    if (x->method != LH_HTTP_HEAD) {
+    begin(x, status, content_type);
+    x->answer.length = length;
+    if (!is_bodyless(x)) {
         if (length >= 0 && length <= LH_HTTP_SMALL_BYTES) {
             x->answer.body = lh_malloc((size_t)length + 1);
             x->answer.body_on_heap = true;
         } else if (!lh_http_stream_open(&x->out)) {
+            drop_unsent(x);
             return lh_fail(err, LH_NO_MEMORY, "no memory for the window of an answer");
         }
     }
-    begin(x, status, content_type);
-    x->answer.length = length;
     lh_mutex_lock(&x->mutex);
     x->answer.state = LH_ANSWER_OPEN;
     lh_mutex_unlock(&x->mutex);
@@ -310,7 +329,7 @@ lh_code lh_http_write(struct lh_http_exchange *x, const void *bytes, size_t len,
     if (answer->length >= 0 && len > (uint64_t)answer->length - answer->written)
         return lh_fail(err, LH_INTERNAL, "an answer longer than the %lld bytes announced",
                        (long long)answer->length);
-    if (x->method != LH_HTTP_HEAD) {
+    if (!is_bodyless(x)) {
         if (answer->body != NULL)
             memcpy(answer->body + answer->written, bytes, len);
         else
@@ -333,12 +352,12 @@ lh_code lh_http_finish(struct lh_http_exchange *x, struct lh_error *err)
 {
     struct lh_http_answer *answer = &x->answer;
     LH_CHECK(lh_http_started(x));
-    bool head = x->method == LH_HTTP_HEAD;
-    if (!head && answer->length >= 0 && answer->written != (uint64_t)answer->length)
+    bool bodyless = is_bodyless(x);
+    if (!bodyless && answer->length >= 0 && answer->written != (uint64_t)answer->length)
         return lh_fail(err, LH_INTERNAL, "an answer of %llu bytes, and %lld were announced",
                        (unsigned long long)answer->written, (long long)answer->length);
     lh_mutex_lock(&x->mutex);
-    if (head) {
+    if (bodyless) {
         answer->body_len =
             (size_t)(answer->length >= 0 ? answer->length : (int64_t)answer->written);
         lh_http_publish(x, LH_ANSWER_WHOLE);
@@ -369,15 +388,6 @@ static struct lh_error failure_of(const struct lh_http_exchange *x, lh_code code
     else
         failure = *err;
     return failure;
-}
-
-/* The headers and bytes of a success that was started and has not left. */
-static void drop_unsent(struct lh_http_exchange *x)
-{
-    if (x->answer.body_on_heap)
-        free(x->answer.body);
-    x->answer.body_on_heap = false;
-    x->answer.fields = x->answer.last_field = NULL;
 }
 
 void lh_http_settle(struct lh_http_exchange *x, lh_code code, const struct lh_error *err)

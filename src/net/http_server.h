@@ -182,7 +182,9 @@ lh_code lh_http_reply_json(struct lh_http_exchange *x, int status, struct lh_buf
 lh_code lh_http_reply_error(struct lh_http_exchange *x, const struct lh_error *failure,
                             struct lh_error *err);
 
-/* Streams. length -1 = unknown (chunked). HEAD: the bytes written are counted and dropped. */
+/* Streams. length -1 = unknown (chunked). HEAD and 304: the bytes written are counted and dropped, and
+ * none need be written; the length is stated (for 304 it must be that of the object, RFC 9110 section
+ * 8.6: start it with the length rather than by lh_http_reply_empty). */
 lh_code lh_http_start(struct lh_http_exchange *x, int status, const char *content_type,
                       int64_t length, struct lh_error *err);
 /* Blocks while the window is full. LH_CANCELLED when the client is gone. */

@@ -76,7 +76,7 @@ static struct MHD_Response *make_response(struct lh_http_exchange *x)
         return MHD_create_response_from_buffer(answer->body_len, answer->body,
                                                MHD_RESPMEM_PERSISTENT);
     uint64_t length = MHD_SIZE_UNKNOWN;
-    if (whole) /* HEAD: a length and no bytes */
+    if (whole) /* HEAD and 304: a length and no bytes */
         length = answer->body_len;
     else if (answer->length >= 0)
         length = (uint64_t)answer->length;

@@ -24,10 +24,16 @@ static bool queue(struct lh_http_exchange *x)
     return lh_http_mhd_queue(x);
 }
 
+/* An answer that is queued now, before libmicrohttpd has seen the whole request, makes it close the
+ * connection: that is for refusals, and for clients whose body never begins. */
 static bool advance_from_head(struct lh_http_exchange *x)
 {
+    if (sendable(x) && x->answer.close)
+        return queue(x);
+    if (!lh_http_has_body(x))
+        return true; /* the next call comes at once */
     if (x->expects_continue) {
-        if (sendable(x)) { /* the body never begins: libmicrohttpd closes after such an answer */
+        if (sendable(x)) {
             x->answer.close = true;
             return queue(x);
         }
@@ -101,9 +107,6 @@ static bool is_gathered_first(const struct lh_http_exchange *x)
 
 bool lh_http_turn_head(struct lh_http_exchange *x, const struct lh_error *refusal)
 {
-    lh_mutex_lock(&x->mutex);
-    x->phase = lh_http_has_body(x) ? LH_PHASE_HEAD : LH_PHASE_WHOLE;
-    lh_mutex_unlock(&x->mutex);
     bool swept = false;
     if (refusal != NULL) {
         refuse(x, refusal);
@@ -189,7 +192,7 @@ bool lh_http_turn(struct lh_http_exchange *x)
 {
     lh_mutex_lock(&x->mutex);
     bool open = x->phase != LH_PHASE_LINGER; /* answered, and now the body has ended, too */
-    if (x->phase == LH_PHASE_BODY) {
+    if (x->phase == LH_PHASE_BODY || (x->phase == LH_PHASE_HEAD && !lh_http_has_body(x))) {
         x->phase = LH_PHASE_WHOLE;
         x->body_ended = true;
         x->rate_since = 0;
