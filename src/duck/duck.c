@@ -15,12 +15,14 @@
 
 enum { VERSION_MIN = 10404, VERSION_END = 10600, QUOTED_MAX = 1 << 20 };
 
-const char *lh_duck_version(void) {
+const char *lh_duck_version(void)
+{
     return duckdb_library_version();
 }
 
 /* "v1.5.5" as 10505; -1 for a text that is no version. */
-static int version_number(const char *text) {
+static int version_number(const char *text)
+{
     int major = 0;
     int minor = 0;
     int patch = 0;
@@ -29,7 +31,8 @@ static int version_number(const char *text) {
     return major * 10000 + minor * 100 + patch;
 }
 
-static lh_code check_version(struct lh_error *err) {
+static lh_code check_version(struct lh_error *err)
+{
     const char *version = duckdb_library_version();
     int number = version_number(version);
     if (number >= VERSION_MIN && number < VERSION_END)
@@ -42,22 +45,24 @@ static lh_code check_version(struct lh_error *err) {
     return lh_hint(err, "run tools/bootstrap, or let DUCKDB_DIR point to a fitting library");
 }
 
-static lh_code set(duckdb_config config, const char *name, const char *value,
-                   struct lh_error *err) {
+static lh_code set(duckdb_config config, const char *name, const char *value, struct lh_error *err)
+{
     if (duckdb_set_config(config, name, value) != DuckDBSuccess)
         return lh_fail(err, LH_INTERNAL, "DuckDB refuses the setting %s = '%s'", name, value);
     return LH_OK;
 }
 
 static lh_code set_bytes(duckdb_config config, const char *name, int64_t bytes,
-                         struct lh_error *err) {
+                         struct lh_error *err)
+{
     char text[32];
     snprintf(text, sizeof(text), "%" PRId64 "B", bytes);
     return set(config, name, text, err);
 }
 
 static lh_code configure(duckdb_config config, const struct lh_duck_options *options,
-                         struct lh_error *err) {
+                         struct lh_error *err)
+{
     LH_TRY(set(config, "autoinstall_known_extensions", "false", err));
     LH_TRY(set(config, "autoload_known_extensions", "false", err));
     LH_TRY(set(config, "allow_community_extensions", "false", err));
@@ -76,7 +81,8 @@ static lh_code configure(duckdb_config config, const struct lh_duck_options *opt
 }
 
 static lh_code open_configured(duckdb_config config, struct lh_duck **ret_duck,
-                               struct lh_error *err) {
+                               struct lh_error *err)
+{
     duckdb_database database = NULL;
     char *why = NULL;
     if (duckdb_open_ext(":memory:", &database, config, &why) != DuckDBSuccess) {
@@ -92,7 +98,8 @@ static lh_code open_configured(duckdb_config config, struct lh_duck **ret_duck,
 }
 
 lh_code lh_duck_open(const struct lh_duck_options *options, struct lh_duck **ret_duck,
-                     struct lh_error *err) {
+                     struct lh_error *err)
+{
     LH_CHECK(options->memory_bytes > 0 && options->threads > 0);
     LH_TRY(check_version(err));
     duckdb_config config = NULL;
@@ -108,7 +115,8 @@ lh_code lh_duck_open(const struct lh_duck_options *options, struct lh_duck **ret
     return code;
 }
 
-void lh_duck_close(struct lh_duck *duck) {
+void lh_duck_close(struct lh_duck *duck)
+{
     if (duck == NULL)
         return;
     LH_CHECK_MAGIC(duck, LH_DUCK_MAGIC);
@@ -117,8 +125,8 @@ void lh_duck_close(struct lh_duck *duck) {
     free(duck);
 }
 
-lh_code lh_duck_connect(struct lh_duck *duck, struct lh_duck_conn **ret_conn,
-                        struct lh_error *err) {
+lh_code lh_duck_connect(struct lh_duck *duck, struct lh_duck_conn **ret_conn, struct lh_error *err)
+{
     LH_CHECK_MAGIC(duck, LH_DUCK_MAGIC);
     duckdb_connection connection = NULL;
     if (duckdb_connect(duck->database, &connection) != DuckDBSuccess)
@@ -130,7 +138,8 @@ lh_code lh_duck_connect(struct lh_duck *duck, struct lh_duck_conn **ret_conn,
     return LH_OK;
 }
 
-void lh_duck_disconnect(struct lh_duck_conn *conn) {
+void lh_duck_disconnect(struct lh_duck_conn *conn)
+{
     if (conn == NULL)
         return;
     LH_CHECK_MAGIC(conn, LH_DUCK_CONN_MAGIC);
@@ -140,7 +149,8 @@ void lh_duck_disconnect(struct lh_duck_conn *conn) {
 }
 
 lh_code lh_duck_lock(struct lh_duck_conn *conn, const char *const *dirs, size_t dir_count,
-                     struct lh_error *err) {
+                     struct lh_error *err)
+{
     LH_AUTO_BUF struct lh_buf sql = LH_BUF_INIT(QUOTED_MAX);
     lh_buf_append_cstr(&sql, "SET allowed_directories = [");
     for (size_t i = 0; i < dir_count; i++) {
@@ -158,7 +168,8 @@ lh_code lh_duck_lock(struct lh_duck_conn *conn, const char *const *dirs, size_t 
     return lh_duck_exec(conn, "SET lock_configuration = true", err);
 }
 
-lh_code lh_duck_exec(struct lh_duck_conn *conn, const char *sql, struct lh_error *err) {
+lh_code lh_duck_exec(struct lh_duck_conn *conn, const char *sql, struct lh_error *err)
+{
     LH_CHECK_MAGIC(conn, LH_DUCK_CONN_MAGIC);
     duckdb_result result = {0};
     lh_code code = LH_OK;
@@ -168,12 +179,14 @@ lh_code lh_duck_exec(struct lh_duck_conn *conn, const char *sql, struct lh_error
     return code;
 }
 
-void lh_duck_interrupt(struct lh_duck_conn *conn) {
+void lh_duck_interrupt(struct lh_duck_conn *conn)
+{
     LH_CHECK_MAGIC(conn, LH_DUCK_CONN_MAGIC);
     duckdb_interrupt(conn->connection);
 }
 
-static void quote(struct lh_buf *out, lh_str text, char mark) {
+static void quote(struct lh_buf *out, lh_str text, char mark)
+{
     lh_buf_append_char(out, mark);
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] == mark)
@@ -183,10 +196,12 @@ static void quote(struct lh_buf *out, lh_str text, char mark) {
     lh_buf_append_char(out, mark);
 }
 
-void lh_duck_quote_literal(struct lh_buf *out, lh_str text) {
+void lh_duck_quote_literal(struct lh_buf *out, lh_str text)
+{
     quote(out, text, '\'');
 }
 
-void lh_duck_quote_name(struct lh_buf *out, lh_str name) {
+void lh_duck_quote_name(struct lh_buf *out, lh_str name)
+{
     quote(out, name, '"');
 }

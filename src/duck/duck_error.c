@@ -52,7 +52,8 @@ static const struct {
     {"Network", LH_STATEMENT_NOT_ALLOWED},
 };
 
-static lh_code code_of(lh_str type) {
+static lh_code code_of(lh_str type)
+{
     for (size_t i = 0; i < LH_COUNT(codes); i++)
         if (lh_str_is(type, codes[i].type))
             return codes[i].code;
@@ -60,7 +61,8 @@ static lh_code code_of(lh_str type) {
 }
 
 /* The first line says what is wrong, the rest how to mend it ("Candidate bindings: ..."). */
-static lh_code fail_in_two_parts(struct lh_error *err, lh_code code, lh_str message) {
+static lh_code fail_in_two_parts(struct lh_error *err, lh_code code, lh_str message)
+{
     lh_str rest = message;
     lh_str first = message;
     (void)lh_str_next(&rest, '\n', &first);
@@ -74,7 +76,8 @@ static lh_code fail_in_two_parts(struct lh_error *err, lh_code code, lh_str mess
     return failed;
 }
 
-static lh_code fail_by_type(struct lh_error *err, lh_str type, lh_str message) {
+static lh_code fail_by_type(struct lh_error *err, lh_str type, lh_str message)
+{
     lh_code code = code_of(type);
     switch (code) {
     case LH_INVALID_SQL:
@@ -89,7 +92,8 @@ static lh_code fail_by_type(struct lh_error *err, lh_str type, lh_str message) {
     }
 }
 
-static lh_code fail_by_prefix(struct lh_error *err, lh_str text) {
+static lh_code fail_by_prefix(struct lh_error *err, lh_str text)
+{
     static const char mark[] = " Error: ";
     const char *end = memmem(text.ptr, text.len, mark, sizeof(mark) - 1);
     if (end == NULL)
@@ -99,7 +103,8 @@ static lh_code fail_by_prefix(struct lh_error *err, lh_str text) {
                         lh_str_skip(text, type_len + sizeof(mark) - 1));
 }
 
-static const char *find_object(const char *text) {
+static const char *find_object(const char *text)
+{
     enum { PREFIX_MAX = 64 };
     if (*text == '{')
         return text;
@@ -109,7 +114,8 @@ static const char *find_object(const char *text) {
     return strchr(mark, '{');
 }
 
-lh_code lh_duck_fail(struct lh_error *err, const char *text, int64_t *ret_position) {
+lh_code lh_duck_fail(struct lh_error *err, const char *text, int64_t *ret_position)
+{
     if (ret_position != NULL)
         *ret_position = LH_DUCK_NO_POSITION;
     if (text == NULL || *text == '\0')

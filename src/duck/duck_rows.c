@@ -28,7 +28,8 @@ struct lh_duck_rows {
 };
 
 static lh_code bind_texts(duckdb_prepared_statement statement, const lh_str *params, size_t count,
-                          struct lh_error *err) {
+                          struct lh_error *err)
+{
     for (size_t i = 0; i < count; i++)
         if (duckdb_bind_varchar_length(statement, i + 1, params[i].len > 0 ? params[i].ptr : "",
                                        params[i].len) != DuckDBSuccess)
@@ -37,7 +38,8 @@ static lh_code bind_texts(duckdb_prepared_statement statement, const lh_str *par
 }
 
 static lh_code start(struct lh_duck_rows *rows, duckdb_connection connection, const char *sql,
-                     const lh_str *params, size_t param_count, struct lh_error *err) {
+                     const lh_str *params, size_t param_count, struct lh_error *err)
+{
     if (duckdb_prepare(connection, sql, &rows->statement) != DuckDBSuccess)
         return lh_duck_fail(err, duckdb_prepare_error(rows->statement), NULL);
     LH_TRY(bind_texts(rows->statement, params, param_count, err));
@@ -53,7 +55,8 @@ static lh_code start(struct lh_duck_rows *rows, duckdb_connection connection, co
     return LH_OK;
 }
 
-static void rows_free(struct lh_duck_rows *rows) {
+static void rows_free(struct lh_duck_rows *rows)
+{
     LH_CHECK_MAGIC(rows, LH_DUCK_ROWS_MAGIC);
     rows->magic = 0;
     duckdb_destroy_data_chunk(&rows->chunk);
@@ -65,7 +68,8 @@ static void rows_free(struct lh_duck_rows *rows) {
 }
 
 lh_code lh_duck_query(struct lh_duck_conn *conn, const char *sql, const lh_str *params,
-                      size_t param_count, struct lh_duck_rows **ret_rows, struct lh_error *err) {
+                      size_t param_count, struct lh_duck_rows **ret_rows, struct lh_error *err)
+{
     LH_CHECK_MAGIC(conn, LH_DUCK_CONN_MAGIC);
     struct lh_duck_rows *rows = lh_calloc(1, sizeof(*rows));
     rows->magic = LH_DUCK_ROWS_MAGIC;
@@ -78,7 +82,8 @@ lh_code lh_duck_query(struct lh_duck_conn *conn, const char *sql, const lh_str *
     return LH_OK;
 }
 
-static bool next_chunk(struct lh_duck_rows *rows) {
+static bool next_chunk(struct lh_duck_rows *rows)
+{
     duckdb_destroy_data_chunk(&rows->chunk);
     rows->chunk = duckdb_fetch_chunk(rows->result);
     rows->row = 0;
@@ -99,7 +104,8 @@ static bool next_chunk(struct lh_duck_rows *rows) {
     return true;
 }
 
-bool lh_duck_next(struct lh_duck_rows *rows) {
+bool lh_duck_next(struct lh_duck_rows *rows)
+{
     LH_CHECK_MAGIC(rows, LH_DUCK_ROWS_MAGIC);
     if (rows->done)
         return false;
@@ -112,7 +118,8 @@ bool lh_duck_next(struct lh_duck_rows *rows) {
     return true;
 }
 
-lh_code lh_duck_rows_close(struct lh_duck_rows **rows, struct lh_error *err) {
+lh_code lh_duck_rows_close(struct lh_duck_rows **rows, struct lh_error *err)
+{
     if (*rows == NULL)
         return LH_OK;
     struct lh_error failure = (*rows)->failure;
@@ -125,18 +132,21 @@ lh_code lh_duck_rows_close(struct lh_duck_rows **rows, struct lh_error *err) {
 
 /* ---- values ---- */
 
-static const struct column *column_at(const struct lh_duck_rows *rows, size_t column) {
+static const struct column *column_at(const struct lh_duck_rows *rows, size_t column)
+{
     LH_CHECK_MAGIC(rows, LH_DUCK_ROWS_MAGIC);
     LH_CHECK(rows->chunk != NULL && column < rows->column_count);
     return &rows->columns[column];
 }
 
-bool lh_duck_is_null(const struct lh_duck_rows *rows, size_t column) {
+bool lh_duck_is_null(const struct lh_duck_rows *rows, size_t column)
+{
     const struct column *c = column_at(rows, column);
     return c->validity != NULL && (c->validity[rows->row >> 6] >> (rows->row & 63) & 1) == 0;
 }
 
-lh_str lh_duck_text(const struct lh_duck_rows *rows, size_t column) {
+lh_str lh_duck_text(const struct lh_duck_rows *rows, size_t column)
+{
     const struct column *c = column_at(rows, column);
     LH_CHECK(c->type == DUCKDB_TYPE_VARCHAR || c->type == DUCKDB_TYPE_BLOB);
     if (lh_duck_is_null(rows, column))
@@ -147,7 +157,8 @@ lh_str lh_duck_text(const struct lh_duck_rows *rows, size_t column) {
     return lh_str_of(value->value.pointer.ptr, value->value.pointer.length);
 }
 
-int64_t lh_duck_i64(const struct lh_duck_rows *rows, size_t column) {
+int64_t lh_duck_i64(const struct lh_duck_rows *rows, size_t column)
+{
     const struct column *c = column_at(rows, column);
     if (lh_duck_is_null(rows, column))
         return 0;
@@ -165,7 +176,8 @@ int64_t lh_duck_i64(const struct lh_duck_rows *rows, size_t column) {
     }
 }
 
-uint64_t lh_duck_u64(const struct lh_duck_rows *rows, size_t column) {
+uint64_t lh_duck_u64(const struct lh_duck_rows *rows, size_t column)
+{
     const struct column *c = column_at(rows, column);
     if (lh_duck_is_null(rows, column))
         return 0;
@@ -184,7 +196,8 @@ uint64_t lh_duck_u64(const struct lh_duck_rows *rows, size_t column) {
     }
 }
 
-double lh_duck_f64(const struct lh_duck_rows *rows, size_t column) {
+double lh_duck_f64(const struct lh_duck_rows *rows, size_t column)
+{
     const struct column *c = column_at(rows, column);
     LH_CHECK(c->type == DUCKDB_TYPE_DOUBLE || c->type == DUCKDB_TYPE_FLOAT);
     if (lh_duck_is_null(rows, column))
@@ -193,7 +206,8 @@ double lh_duck_f64(const struct lh_duck_rows *rows, size_t column) {
                                          : (double)((const float *)c->data)[rows->row];
 }
 
-bool lh_duck_bool(const struct lh_duck_rows *rows, size_t column) {
+bool lh_duck_bool(const struct lh_duck_rows *rows, size_t column)
+{
     const struct column *c = column_at(rows, column);
     LH_CHECK(c->type == DUCKDB_TYPE_BOOLEAN);
     return !lh_duck_is_null(rows, column) && ((const bool *)c->data)[rows->row];

@@ -13,14 +13,16 @@ enum { ENCODER_NAMES_MAX = 100000 };
 
 /* ---- the window ---- */
 
-void lh_out_flush(struct lh_out *out) {
+void lh_out_flush(struct lh_out *out)
+{
     if (out->len > 0 && out->failure.code == LH_OK)
         LH_IGNORE(out->sink(out->sink_ctx, out->data, out->len, &out->failure),
                   "told at the end of the chunk");
     out->len = 0;
 }
 
-static void out_bytes_plain(struct lh_out *out, const char *bytes, size_t len) {
+static void out_bytes_plain(struct lh_out *out, const char *bytes, size_t len)
+{
     while (len > 0) {
         if (out->len == LH_OUT_BYTES)
             lh_out_flush(out);
@@ -34,7 +36,8 @@ static void out_bytes_plain(struct lh_out *out, const char *bytes, size_t len) {
     }
 }
 
-void lh_out_bytes(struct lh_out *out, const char *bytes, size_t len) {
+void lh_out_bytes(struct lh_out *out, const char *bytes, size_t len)
+{
     if (!out->double_quotes) {
         out_bytes_plain(out, bytes, len);
         return;
@@ -54,17 +57,20 @@ void lh_out_bytes(struct lh_out *out, const char *bytes, size_t len) {
 
 static void vector_init(struct lh_vector *v, duckdb_logical_type type);
 
-static void vector_child(struct lh_vector *child, duckdb_logical_type type) {
+static void vector_child(struct lh_vector *child, duckdb_logical_type type)
+{
     vector_init(child, type);
     duckdb_destroy_logical_type(&type);
 }
 
-static void vector_children(struct lh_vector *v, size_t count) {
+static void vector_children(struct lh_vector *v, size_t count)
+{
     v->child_count = count;
     v->children = lh_calloc(count + 1, sizeof(*v->children));
 }
 
-static void vector_init_struct(struct lh_vector *v, duckdb_logical_type type) {
+static void vector_init_struct(struct lh_vector *v, duckdb_logical_type type)
+{
     vector_children(v, duckdb_struct_type_child_count(type));
     v->names = lh_calloc(v->child_count + 1, sizeof(*v->names));
     for (idx_t i = 0; i < v->child_count; i++) {
@@ -73,7 +79,8 @@ static void vector_init_struct(struct lh_vector *v, duckdb_logical_type type) {
     }
 }
 
-static void vector_init_enum(struct lh_vector *v, duckdb_logical_type type) {
+static void vector_init_enum(struct lh_vector *v, duckdb_logical_type type)
+{
     v->storage = duckdb_enum_internal_type(type);
     v->dictionary_count = duckdb_enum_dictionary_size(type);
     v->dictionary = lh_calloc(v->dictionary_count + 1, sizeof(*v->dictionary));
@@ -81,7 +88,8 @@ static void vector_init_enum(struct lh_vector *v, duckdb_logical_type type) {
         v->dictionary[i] = duckdb_enum_dictionary_value(type, i);
 }
 
-static void vector_init(struct lh_vector *v, duckdb_logical_type type) {
+static void vector_init(struct lh_vector *v, duckdb_logical_type type)
+{
     v->type = duckdb_get_type_id(type);
     switch (v->type) {
     case DUCKDB_TYPE_DECIMAL:
@@ -113,7 +121,8 @@ static void vector_init(struct lh_vector *v, duckdb_logical_type type) {
     }
 }
 
-static void vector_deinit(struct lh_vector *v) {
+static void vector_deinit(struct lh_vector *v)
+{
     for (size_t i = 0; i < v->child_count; i++) {
         vector_deinit(&v->children[i]);
         if (v->names != NULL)
@@ -126,7 +135,8 @@ static void vector_deinit(struct lh_vector *v) {
     free(v->children);
 }
 
-static void vector_point(struct lh_vector *v, duckdb_vector vector) {
+static void vector_point(struct lh_vector *v, duckdb_vector vector)
+{
     v->data = duckdb_vector_get_data(vector);
     v->validity = duckdb_vector_get_validity(vector);
     switch (v->type) {
@@ -151,7 +161,8 @@ static void vector_point(struct lh_vector *v, duckdb_vector vector) {
     }
 }
 
-lh_str lh_vector_enum(const struct lh_vector *v, idx_t row) {
+lh_str lh_vector_enum(const struct lh_vector *v, idx_t row)
+{
     uint64_t index = 0;
     switch (v->storage) {
     case DUCKDB_TYPE_UTINYINT:
@@ -170,7 +181,8 @@ lh_str lh_vector_enum(const struct lh_vector *v, idx_t row) {
 
 /* ---- the encoder ---- */
 
-static bool name_taken(char *const *keys, size_t count, const char *name) {
+static bool name_taken(char *const *keys, size_t count, const char *name)
+{
     for (size_t i = 0; i < count; i++)
         if (strcmp(keys[i], name) == 0)
             return true;
@@ -178,7 +190,8 @@ static bool name_taken(char *const *keys, size_t count, const char *name) {
 }
 
 /* A JSON object has each name once: a, a becomes a, a_1, as DuckDB names the columns of a table. */
-static char **unique_names(const struct lh_duck_statement *s) {
+static char **unique_names(const struct lh_duck_statement *s)
+{
     char **keys = lh_calloc(s->column_count + 1, sizeof(*keys));
     for (size_t i = 0; i < s->column_count; i++) {
         keys[i] = lh_strdup(s->columns[i].name);
@@ -192,7 +205,8 @@ static char **unique_names(const struct lh_duck_statement *s) {
 
 lh_code lh_duck_encoder_new(struct lh_duck_statement *s, enum lh_duck_format format,
                             lh_duck_sink sink, void *sink_ctx, struct lh_duck_encoder **ret_encoder,
-                            struct lh_error *err) {
+                            struct lh_error *err)
+{
     static const struct lh_row_format *const formats[] = {
         [LH_DUCK_JSON] = &lh_format_json,
         [LH_DUCK_NDJSON] = &lh_format_ndjson,
@@ -218,7 +232,8 @@ lh_code lh_duck_encoder_new(struct lh_duck_statement *s, enum lh_duck_format for
     return LH_OK;
 }
 
-void lh_duck_encoder_free(struct lh_duck_encoder *e) {
+void lh_duck_encoder_free(struct lh_duck_encoder *e)
+{
     if (e == NULL)
         return;
     for (size_t i = 0; i < e->statement->column_count; i++) {
@@ -232,11 +247,13 @@ void lh_duck_encoder_free(struct lh_duck_encoder *e) {
     free(e);
 }
 
-void lh_duck_encode_head(struct lh_duck_encoder *e) {
+void lh_duck_encode_head(struct lh_duck_encoder *e)
+{
     e->format->head(e);
 }
 
-lh_code lh_duck_encode_rows(struct lh_duck_encoder *e, size_t count, struct lh_error *err) {
+lh_code lh_duck_encode_rows(struct lh_duck_encoder *e, size_t count, struct lh_error *err)
+{
     struct lh_duck_statement *s = e->statement;
     LH_CHECK(s->chunk != NULL && count <= duckdb_data_chunk_get_size(s->chunk));
     for (idx_t i = 0; i < s->column_count; i++)
@@ -250,11 +267,13 @@ lh_code lh_duck_encode_rows(struct lh_duck_encoder *e, size_t count, struct lh_e
     return e->out.failure.code;
 }
 
-void lh_duck_encode_tail(struct lh_duck_encoder *e, const struct lh_duck_summary *summary) {
+void lh_duck_encode_tail(struct lh_duck_encoder *e, const struct lh_duck_summary *summary)
+{
     e->format->tail(e, summary);
 }
 
-lh_code lh_duck_encode_flush(struct lh_duck_encoder *e, struct lh_error *err) {
+lh_code lh_duck_encode_flush(struct lh_duck_encoder *e, struct lh_error *err)
+{
     lh_out_flush(&e->out);
     if (e->out.failure.code != LH_OK)
         *err = e->out.failure;

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-static void put_quoted(struct lh_out *out, lh_str text) {
+static void put_quoted(struct lh_out *out, lh_str text)
+{
     lh_out_char(out, '"');
     out->double_quotes = true;
     lh_out_bytes(out, text.ptr, text.len);
@@ -16,7 +17,8 @@ static void put_quoted(struct lh_out *out, lh_str text) {
     lh_out_char(out, '"');
 }
 
-static bool needs_quotes(lh_str text) {
+static bool needs_quotes(lh_str text)
+{
     if (text.len == 0) /* "" is the empty text, nothing at all is NULL */
         return true;
     for (size_t i = 0; i < text.len; i++) {
@@ -27,7 +29,8 @@ static bool needs_quotes(lh_str text) {
     return text.ptr[0] == ' ' || text.ptr[text.len - 1] == ' ';
 }
 
-static void put_text(struct lh_out *out, lh_str text) {
+static void put_text(struct lh_out *out, lh_str text)
+{
     if (needs_quotes(text))
         put_quoted(out, text);
     else
@@ -35,7 +38,8 @@ static void put_text(struct lh_out *out, lh_str text) {
 }
 
 /* What JSON writes, as a quoted field. */
-static void put_json(struct lh_out *out, const struct lh_vector *v, idx_t row) {
+static void put_json(struct lh_out *out, const struct lh_vector *v, idx_t row)
+{
     lh_out_char(out, '"');
     out->double_quotes = true;
     lh_encode_json_value(out, v, row);
@@ -43,7 +47,8 @@ static void put_json(struct lh_out *out, const struct lh_vector *v, idx_t row) {
     lh_out_char(out, '"');
 }
 
-static void put_blob(struct lh_out *out, lh_str bytes) {
+static void put_blob(struct lh_out *out, lh_str bytes)
+{
     static const char hex[] = "0123456789ABCDEF";
     lh_out_char(out, '"'); /* no byte of the text below is a quote */
     for (size_t i = 0; i < bytes.len; i++) {
@@ -58,7 +63,8 @@ static void put_blob(struct lh_out *out, lh_str bytes) {
     lh_out_char(out, '"');
 }
 
-static void put_value(struct lh_out *out, const struct lh_vector *v, idx_t row) {
+static void put_value(struct lh_out *out, const struct lh_vector *v, idx_t row)
+{
     if (v->type == DUCKDB_TYPE_SQLNULL || lh_vector_is_null(v, row))
         return;
     switch (v->type) {
@@ -83,7 +89,8 @@ static void put_value(struct lh_out *out, const struct lh_vector *v, idx_t row) 
     }
 }
 
-static void csv_head(struct lh_duck_encoder *e) {
+static void csv_head(struct lh_duck_encoder *e)
+{
     for (size_t i = 0; i < e->statement->column_count; i++) {
         if (i > 0)
             lh_out_char(&e->out, ',');
@@ -92,7 +99,8 @@ static void csv_head(struct lh_duck_encoder *e) {
     lh_out_char(&e->out, '\n');
 }
 
-static void csv_row(struct lh_duck_encoder *e, idx_t row) {
+static void csv_row(struct lh_duck_encoder *e, idx_t row)
+{
     for (size_t i = 0; i < e->statement->column_count; i++) {
         if (i > 0)
             lh_out_char(&e->out, ',');
@@ -101,7 +109,8 @@ static void csv_row(struct lh_duck_encoder *e, idx_t row) {
     lh_out_char(&e->out, '\n');
 }
 
-static void csv_tail(struct lh_duck_encoder *e, const struct lh_duck_summary *summary) {
+static void csv_tail(struct lh_duck_encoder *e, const struct lh_duck_summary *summary)
+{
     (void)e;
     (void)summary;
 }

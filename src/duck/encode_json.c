@@ -20,7 +20,8 @@ static const char escapes[256] = {
     [0x1c] = 'u', [0x1d] = 'u',  [0x1e] = 'u', [0x1f] = 'u', [0x7f] = 0,
 };
 
-static void put_escape(struct lh_out *out, unsigned char byte) {
+static void put_escape(struct lh_out *out, unsigned char byte)
+{
     static const char hex[] = "0123456789abcdef";
     lh_out_char(out, '\\');
     lh_out_char(out, escapes[byte]);
@@ -31,7 +32,8 @@ static void put_escape(struct lh_out *out, unsigned char byte) {
 }
 
 /* DuckDB holds valid UTF-8 only, so bytes from 0x80 on pass as they are. */
-static void put_string(struct lh_out *out, lh_str text) {
+static void put_string(struct lh_out *out, lh_str text)
+{
     lh_out_char(out, '"');
     size_t from = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -47,7 +49,8 @@ static void put_string(struct lh_out *out, lh_str text) {
 }
 
 /* The text that CAST(blob AS VARCHAR) gives: \xAA for bytes that are not plain. */
-static void put_blob(struct lh_out *out, lh_str bytes) {
+static void put_blob(struct lh_out *out, lh_str bytes)
+{
     static const char hex[] = "0123456789ABCDEF";
     lh_out_char(out, '"');
     for (size_t i = 0; i < bytes.len; i++) {
@@ -62,22 +65,26 @@ static void put_blob(struct lh_out *out, lh_str bytes) {
     lh_out_char(out, '"');
 }
 
-static void put_literal(struct lh_out *out, const char *text) {
+static void put_literal(struct lh_out *out, const char *text)
+{
     lh_out_bytes(out, text, strlen(text));
 }
 
 /* Text of a bounded length, without a byte that needs an escape. */
-static void put_plain(struct lh_out *out, const struct lh_vector *v, idx_t row) {
+static void put_plain(struct lh_out *out, const struct lh_vector *v, idx_t row)
+{
     out->len += lh_value_text(v, row, lh_out_room(out, LH_TEXT_MAX));
 }
 
-static void put_quoted_plain(struct lh_out *out, const struct lh_vector *v, idx_t row) {
+static void put_quoted_plain(struct lh_out *out, const struct lh_vector *v, idx_t row)
+{
     lh_out_char(out, '"');
     put_plain(out, v, row);
     lh_out_char(out, '"');
 }
 
-static void put_items(struct lh_out *out, const struct lh_vector *items, idx_t from, idx_t count) {
+static void put_items(struct lh_out *out, const struct lh_vector *items, idx_t from, idx_t count)
+{
     lh_out_char(out, '[');
     for (idx_t i = 0; i < count; i++) {
         if (i > 0)
@@ -87,7 +94,8 @@ static void put_items(struct lh_out *out, const struct lh_vector *items, idx_t f
     lh_out_char(out, ']');
 }
 
-static void put_struct(struct lh_out *out, const struct lh_vector *v, idx_t row) {
+static void put_struct(struct lh_out *out, const struct lh_vector *v, idx_t row)
+{
     lh_out_char(out, '{');
     for (size_t i = 0; i < v->child_count; i++) {
         if (i > 0)
@@ -101,7 +109,8 @@ static void put_struct(struct lh_out *out, const struct lh_vector *v, idx_t row)
 
 /* A member's name is a text: what is none by itself stands in quotes. (type.c sees to it that no
  * key is nested.) */
-static void put_map_key(struct lh_out *out, const struct lh_vector *keys, idx_t row) {
+static void put_map_key(struct lh_out *out, const struct lh_vector *keys, idx_t row)
+{
     switch (keys->type) {
     case DUCKDB_TYPE_VARCHAR:
     case DUCKDB_TYPE_BLOB:
@@ -114,7 +123,8 @@ static void put_map_key(struct lh_out *out, const struct lh_vector *keys, idx_t 
     }
 }
 
-static void put_map(struct lh_out *out, const struct lh_vector *v, idx_t row) {
+static void put_map(struct lh_out *out, const struct lh_vector *v, idx_t row)
+{
     duckdb_list_entry entry = ((const duckdb_list_entry *)v->data)[row];
     lh_out_char(out, '{');
     for (idx_t i = 0; i < entry.length; i++) {
@@ -127,12 +137,14 @@ static void put_map(struct lh_out *out, const struct lh_vector *v, idx_t row) {
     lh_out_char(out, '}');
 }
 
-static bool is_finite(const struct lh_vector *v, idx_t row) {
+static bool is_finite(const struct lh_vector *v, idx_t row)
+{
     return v->type == DUCKDB_TYPE_DOUBLE ? isfinite(((const double *)v->data)[row])
                                          : isfinite(((const float *)v->data)[row]);
 }
 
-void lh_encode_json_value(struct lh_out *out, const struct lh_vector *v, idx_t row) {
+void lh_encode_json_value(struct lh_out *out, const struct lh_vector *v, idx_t row)
+{
     if (lh_vector_is_null(v, row)) {
         put_literal(out, "null");
         return;
@@ -193,7 +205,8 @@ void lh_encode_json_value(struct lh_out *out, const struct lh_vector *v, idx_t r
 
 /* ---- {"columns":[...],"rows":[[...],...],"row_count":...} ---- */
 
-static void json_head(struct lh_duck_encoder *e) {
+static void json_head(struct lh_duck_encoder *e)
+{
     const struct lh_duck_statement *s = e->statement;
     put_literal(&e->out, "{\"columns\":[");
     for (size_t i = 0; i < s->column_count; i++) {
@@ -206,7 +219,8 @@ static void json_head(struct lh_duck_encoder *e) {
     put_literal(&e->out, "],\"rows\":[");
 }
 
-static void json_row(struct lh_duck_encoder *e, idx_t row) {
+static void json_row(struct lh_duck_encoder *e, idx_t row)
+{
     if (e->rows > 0)
         lh_out_char(&e->out, ',');
     for (size_t i = 0; i < e->statement->column_count; i++) {
@@ -216,11 +230,13 @@ static void json_row(struct lh_duck_encoder *e, idx_t row) {
     lh_out_char(&e->out, ']');
 }
 
-static void put_number(struct lh_out *out, uint64_t value) {
+static void put_number(struct lh_out *out, uint64_t value)
+{
     out->len += lh_format_u64(value, lh_out_room(out, LH_NUMBER_MAX));
 }
 
-static void json_tail(struct lh_duck_encoder *e, const struct lh_duck_summary *summary) {
+static void json_tail(struct lh_duck_encoder *e, const struct lh_duck_summary *summary)
+{
     put_literal(&e->out, "],\"row_count\":");
     put_number(&e->out, summary->rows);
     put_literal(&e->out, summary->truncated ? ",\"truncated\":true" : ",\"truncated\":false");
@@ -235,11 +251,13 @@ const struct lh_row_format lh_format_json = {json_head, json_row, json_tail};
 
 /* ---- one object a line ---- */
 
-static void ndjson_head(struct lh_duck_encoder *e) {
+static void ndjson_head(struct lh_duck_encoder *e)
+{
     (void)e;
 }
 
-static void ndjson_row(struct lh_duck_encoder *e, idx_t row) {
+static void ndjson_row(struct lh_duck_encoder *e, idx_t row)
+{
     for (size_t i = 0; i < e->statement->column_count; i++) {
         lh_out_char(&e->out, i > 0 ? ',' : '{');
         put_string(&e->out, lh_str_from(e->keys[i]));
@@ -249,7 +267,8 @@ static void ndjson_row(struct lh_duck_encoder *e, idx_t row) {
     put_literal(&e->out, "}\n");
 }
 
-static void ndjson_tail(struct lh_duck_encoder *e, const struct lh_duck_summary *summary) {
+static void ndjson_tail(struct lh_duck_encoder *e, const struct lh_duck_summary *summary)
+{
     (void)e;
     (void)summary;
 }

@@ -30,7 +30,8 @@ enum {
 void lh_out_flush(struct lh_out *out);
 
 /* Room for `bytes` more. */
-static inline char *lh_out_room(struct lh_out *out, size_t bytes) {
+static inline char *lh_out_room(struct lh_out *out, size_t bytes)
+{
     LH_DCHECK(bytes <= LH_OUT_ROOM_MAX);
     if (LH_OUT_BYTES - out->len < bytes)
         lh_out_flush(out);
@@ -38,7 +39,8 @@ static inline char *lh_out_room(struct lh_out *out, size_t bytes) {
 }
 
 /* A byte of structure. */
-static inline void lh_out_char(struct lh_out *out, char c) {
+static inline void lh_out_char(struct lh_out *out, char c)
+{
     char *to = lh_out_room(out, 2);
     to[0] = c;
     out->len++;
@@ -66,11 +68,13 @@ struct lh_vector {
     size_t dictionary_count;
 };
 
-static inline bool lh_vector_is_null(const struct lh_vector *vector, idx_t row) {
+static inline bool lh_vector_is_null(const struct lh_vector *vector, idx_t row)
+{
     return vector->validity != NULL && ((vector->validity[row >> 6] >> (row & 63)) & 1) == 0;
 }
 
-static inline lh_str lh_vector_str(const struct lh_vector *vector, idx_t row) {
+static inline lh_str lh_vector_str(const struct lh_vector *vector, idx_t row)
+{
     const duckdb_string_t *text = &((const duckdb_string_t *)vector->data)[row];
     if (text->value.inlined.length <= sizeof(text->value.inlined.inlined))
         return lh_str_of(text->value.inlined.inlined, text->value.inlined.length);

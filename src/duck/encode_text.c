@@ -13,14 +13,16 @@ typedef unsigned __int128 u128;
 
 enum { MICROS_PER_SECOND = 1000000, SECONDS_PER_DAY = 86400, MONTHS_PER_YEAR = 12 };
 
-static size_t put_text(char *out, const char *text) {
+static size_t put_text(char *out, const char *text)
+{
     size_t len = strlen(text);
     memcpy(out, text, len);
     return len;
 }
 
 /* At least `width` digits. */
-static size_t put_padded(char *out, uint64_t value, size_t width) {
+static size_t put_padded(char *out, uint64_t value, size_t width)
+{
     char digits[LH_NUMBER_MAX];
     size_t len = lh_format_u64(value, digits);
     size_t zeros = len < width ? width - len : 0;
@@ -29,13 +31,15 @@ static size_t put_padded(char *out, uint64_t value, size_t width) {
     return zeros + len;
 }
 
-static size_t put_two(char *out, unsigned value) {
+static size_t put_two(char *out, unsigned value)
+{
     out[0] = (char)('0' + value / 10);
     out[1] = (char)('0' + value % 10);
     return 2;
 }
 
-static size_t put_u128(char *out, u128 value) {
+static size_t put_u128(char *out, u128 value)
+{
     char digits[40];
     size_t at = sizeof(digits);
     do {
@@ -46,11 +50,13 @@ static size_t put_u128(char *out, u128 value) {
     return sizeof(digits) - at;
 }
 
-static i128 i128_of(const duckdb_hugeint *value) {
+static i128 i128_of(const duckdb_hugeint *value)
+{
     return (i128)(((u128)(uint64_t)value->upper << 64) | value->lower);
 }
 
-static size_t put_i128(char *out, i128 value) {
+static size_t put_i128(char *out, i128 value)
+{
     if (value >= 0)
         return put_u128(out, (u128)value);
     *out = '-';
@@ -59,7 +65,8 @@ static size_t put_i128(char *out, i128 value) {
 
 /* ---- decimals ---- */
 
-static i128 decimal_value(const struct lh_vector *v, idx_t row) {
+static i128 decimal_value(const struct lh_vector *v, idx_t row)
+{
     switch (v->storage) {
     case DUCKDB_TYPE_SMALLINT:
         return ((const int16_t *)v->data)[row];
@@ -73,7 +80,8 @@ static i128 decimal_value(const struct lh_vector *v, idx_t row) {
 }
 
 /* 1234 at scale 3 is 1.234, -5 at scale 2 is -0.05. */
-static size_t put_decimal(char *out, i128 value, unsigned scale) {
+static size_t put_decimal(char *out, i128 value, unsigned scale)
+{
     size_t len = 0;
     u128 magnitude = value < 0 ? -(u128)value : (u128)value;
     if (value < 0)
@@ -100,7 +108,8 @@ static size_t put_decimal(char *out, i128 value, unsigned scale) {
 
 /* Days since 1970 to a civil date of the proleptic Gregorian calendar, by eras of 400 years that
  * begin in March, so that the leap day is the last of its year. */
-static size_t put_date(char *out, int64_t days) {
+static size_t put_date(char *out, int64_t days)
+{
     int64_t shifted = days + 719468; /* days from 0000-03-01 */
     int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
     unsigned day_of_era = (unsigned)(shifted - era * 146097);
@@ -120,7 +129,8 @@ static size_t put_date(char *out, int64_t days) {
     return year <= 0 ? len + put_text(out + len, " (BC)") : len;
 }
 
-static size_t put_day(char *out, int32_t days) {
+static size_t put_day(char *out, int32_t days)
+{
     if (days == INT32_MAX)
         return put_text(out, "infinity");
     if (days == -INT32_MAX)
@@ -129,7 +139,8 @@ static size_t put_day(char *out, int32_t days) {
 }
 
 /* `width` digits of a fraction, without zeros at its end. */
-static size_t put_fraction(char *out, uint64_t fraction, size_t width) {
+static size_t put_fraction(char *out, uint64_t fraction, size_t width)
+{
     if (fraction == 0)
         return 0;
     out[0] = '.';
@@ -139,7 +150,8 @@ static size_t put_fraction(char *out, uint64_t fraction, size_t width) {
     return len;
 }
 
-static size_t put_clock(char *out, uint64_t seconds, uint64_t fraction, size_t width) {
+static size_t put_clock(char *out, uint64_t seconds, uint64_t fraction, size_t width)
+{
     size_t len = put_padded(out, seconds / 3600, 2);
     out[len++] = ':';
     len += put_two(out + len, (unsigned)(seconds / 60 % 60));
@@ -150,7 +162,8 @@ static size_t put_clock(char *out, uint64_t seconds, uint64_t fraction, size_t w
 
 /* `per_second` ticks a second since 1970, `width` digits of fraction. */
 static size_t put_timestamp(char *out, int64_t ticks, int64_t per_second, size_t width,
-                            const char *zone) {
+                            const char *zone)
+{
     if (ticks == INT64_MAX)
         return put_text(out, "infinity");
     if (ticks == -INT64_MAX)
@@ -173,7 +186,8 @@ static size_t put_timestamp(char *out, int64_t ticks, int64_t per_second, size_t
     return len + put_text(out + len, zone);
 }
 
-static size_t put_unit(char *out, size_t len, int32_t value, const char *unit) {
+static size_t put_unit(char *out, size_t len, int32_t value, const char *unit)
+{
     if (value == 0)
         return len;
     if (len > 0)
@@ -185,7 +199,8 @@ static size_t put_unit(char *out, size_t len, int32_t value, const char *unit) {
     return len;
 }
 
-static size_t put_interval(char *out, const duckdb_interval *value) {
+static size_t put_interval(char *out, const duckdb_interval *value)
+{
     size_t len = put_unit(out, 0, value->months / MONTHS_PER_YEAR, " year");
     len = put_unit(out, len, value->months % MONTHS_PER_YEAR, " month");
     len = put_unit(out, len, value->days, " day");
@@ -203,7 +218,8 @@ static size_t put_interval(char *out, const duckdb_interval *value) {
 
 /* DuckDB keeps a UUID as a signed 128-bit number whose order is that of the text: top bit flipped.
  */
-static size_t put_uuid(char *out, const duckdb_hugeint *value) {
+static size_t put_uuid(char *out, const duckdb_hugeint *value)
+{
     static const char hex[] = "0123456789abcdef";
     uint64_t high = (uint64_t)value->upper ^ (UINT64_C(1) << 63);
     size_t len = 0;
@@ -216,7 +232,8 @@ static size_t put_uuid(char *out, const duckdb_hugeint *value) {
     return len;
 }
 
-size_t lh_value_text(const struct lh_vector *v, idx_t row, char *out) {
+size_t lh_value_text(const struct lh_vector *v, idx_t row, char *out)
+{
     switch (v->type) {
     case DUCKDB_TYPE_BOOLEAN:
         return put_text(out, ((const bool *)v->data)[row] ? "true" : "false");

@@ -49,18 +49,21 @@ static const struct {
 
 static void type_text(duckdb_logical_type type, unsigned depth, struct lh_buf *out);
 
-static void append_owned(struct lh_buf *out, char *text, void (*quote)(struct lh_buf *, lh_str)) {
+static void append_owned(struct lh_buf *out, char *text, void (*quote)(struct lh_buf *, lh_str))
+{
     quote(out, lh_str_from(text));
     duckdb_free(text);
 }
 
-static void child_text(duckdb_logical_type child, unsigned depth, struct lh_buf *out) {
+static void child_text(duckdb_logical_type child, unsigned depth, struct lh_buf *out)
+{
     type_text(child, depth + 1, out);
     duckdb_destroy_logical_type(&child);
 }
 
 /* DuckDB quotes a member's name only where it must. */
-static void quote_name_if_needed(struct lh_buf *out, lh_str name) {
+static void quote_name_if_needed(struct lh_buf *out, lh_str name)
+{
     bool plain = name.len > 0 && !(name.ptr[0] >= '0' && name.ptr[0] <= '9');
     for (size_t i = 0; i < name.len && plain; i++) {
         char c = name.ptr[i];
@@ -72,7 +75,8 @@ static void quote_name_if_needed(struct lh_buf *out, lh_str name) {
         lh_duck_quote_name(out, name);
 }
 
-static void struct_text(duckdb_logical_type type, unsigned depth, struct lh_buf *out) {
+static void struct_text(duckdb_logical_type type, unsigned depth, struct lh_buf *out)
+{
     lh_buf_append_cstr(out, "STRUCT(");
     idx_t count = duckdb_struct_type_child_count(type);
     for (idx_t i = 0; i < count; i++) {
@@ -85,7 +89,8 @@ static void struct_text(duckdb_logical_type type, unsigned depth, struct lh_buf 
     lh_buf_append_char(out, ')');
 }
 
-static void union_text(duckdb_logical_type type, unsigned depth, struct lh_buf *out) {
+static void union_text(duckdb_logical_type type, unsigned depth, struct lh_buf *out)
+{
     lh_buf_append_cstr(out, "UNION(");
     idx_t count = duckdb_union_type_member_count(type);
     for (idx_t i = 0; i < count; i++) {
@@ -98,7 +103,8 @@ static void union_text(duckdb_logical_type type, unsigned depth, struct lh_buf *
     lh_buf_append_char(out, ')');
 }
 
-static void enum_text(duckdb_logical_type type, struct lh_buf *out) {
+static void enum_text(duckdb_logical_type type, struct lh_buf *out)
+{
     lh_buf_append_cstr(out, "ENUM(");
     uint32_t count = duckdb_enum_dictionary_size(type);
     for (uint32_t i = 0; i < count; i++) {
@@ -109,7 +115,8 @@ static void enum_text(duckdb_logical_type type, struct lh_buf *out) {
     lh_buf_append_char(out, ')');
 }
 
-static void plain_text(duckdb_type id, struct lh_buf *out) {
+static void plain_text(duckdb_type id, struct lh_buf *out)
+{
     for (size_t i = 0; i < LH_COUNT(plain_types); i++) {
         if (plain_types[i].type == id) {
             lh_buf_append_cstr(out, plain_types[i].text);
@@ -119,7 +126,8 @@ static void plain_text(duckdb_type id, struct lh_buf *out) {
     lh_buf_append_cstr(out, "UNKNOWN");
 }
 
-static void type_text(duckdb_logical_type type, unsigned depth, struct lh_buf *out) {
+static void type_text(duckdb_logical_type type, unsigned depth, struct lh_buf *out)
+{
     if (depth > NESTING_MAX) {
         lh_buf_append_cstr(out, "UNKNOWN");
         return;
@@ -160,7 +168,8 @@ static void type_text(duckdb_logical_type type, unsigned depth, struct lh_buf *o
     }
 }
 
-void lh_duck_type_text(duckdb_logical_type type, struct lh_buf *out) {
+void lh_duck_type_text(duckdb_logical_type type, struct lh_buf *out)
+{
     /* JSON is a VARCHAR with a name. */
     char *alias = duckdb_logical_type_get_alias(type);
     if (alias != NULL) {
@@ -173,21 +182,24 @@ void lh_duck_type_text(duckdb_logical_type type, struct lh_buf *out) {
 
 static bool type_encodes(duckdb_logical_type type, unsigned depth);
 
-static bool child_encodes(duckdb_logical_type child, unsigned depth) {
+static bool child_encodes(duckdb_logical_type child, unsigned depth)
+{
     bool encodes = type_encodes(child, depth + 1);
     duckdb_destroy_logical_type(&child);
     return encodes;
 }
 
 /* A key becomes the name of a member, so it must be a plain value. */
-static bool key_encodes(duckdb_logical_type key) {
+static bool key_encodes(duckdb_logical_type key)
+{
     duckdb_type id = duckdb_get_type_id(key);
     bool nested = id == DUCKDB_TYPE_LIST || id == DUCKDB_TYPE_ARRAY || id == DUCKDB_TYPE_STRUCT ||
                   id == DUCKDB_TYPE_MAP;
     return child_encodes(key, 0) && !nested;
 }
 
-static bool type_encodes(duckdb_logical_type type, unsigned depth) {
+static bool type_encodes(duckdb_logical_type type, unsigned depth)
+{
     if (depth > NESTING_MAX)
         return false;
     duckdb_type id = duckdb_get_type_id(type);
@@ -216,6 +228,7 @@ static bool type_encodes(duckdb_logical_type type, unsigned depth) {
     }
 }
 
-bool lh_duck_type_encodes(duckdb_logical_type type) {
+bool lh_duck_type_encodes(duckdb_logical_type type)
+{
     return type_encodes(type, 0);
 }
