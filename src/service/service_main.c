@@ -7,7 +7,7 @@
  * SIGTERM and SIGINT set a flag and post a semaphore, which is all that a signal handler may do;
  * the main thread waits on it. A second one ends the process at once.
  *
- * A supervisor gives us a pipe (LAKEHOUSE_NOTIFY_FD) and reads from it "listening ADDRESS" and
+ * A supervisor gives us a pipe (service/notify.h) and reads from it "listening ADDRESS" and
  * "ready", a line each.
  */
 #include "base/check.h"
@@ -17,10 +17,9 @@
 #include "net/http_client.h"
 #include "service/command_line.h"
 #include "service/host.h"
+#include "service/notify.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <malloc.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -194,28 +193,7 @@ static lh_code start_server(struct lh_service_host *host, const char *address, u
     return lh_http_server_start(&options, &host->server, err);
 }
 
-/* ---- the supervisor's pipe ---- */
-
-static int notify_fd = -1;
-
-static void open_notify(void)
-{
-    const char *text = getenv("LAKEHOUSE_NOTIFY_FD");
-    uint64_t fd = 0;
-    if (text != NULL && lh_str_to_u64(lh_str_from(text), &fd) && fd > 2 && fd < INT_MAX &&
-        fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0)
-        notify_fd = (int)fd;
-    unsetenv("LAKEHOUSE_NOTIFY_FD"); /* not for processes that we start */
-}
-
-static void notify(const char *line)
-{
-    if (notify_fd < 0)
-        return;
-    struct lh_error ignored = LH_ERROR_INIT;
-    LH_IGNORE(lh_write_all(notify_fd, line, strlen(line), "supervisor", &ignored),
-              "a supervisor that is gone takes us with it anyway");
-}
+/* ---- telling how far we are ---- */
 
 static void announce_listening(struct lh_service_host *host, const char *address)
 {
@@ -227,16 +205,15 @@ static void announce_listening(struct lh_service_host *host, const char *address
 #pragma GCC diagnostic pop
     LH_LOG(INFO, "listening", LH_LOG_STR("address", text));
     LH_AUTO_FREE char *line = lh_asprintf("listening %s\n", text);
-    notify(line);
+    lh_notify_line(line);
 }
 
 static void announce_ready(struct lh_service_host *host)
 {
     LH_LOG(INFO, "ready", LH_LOG_INT("elapsed_ms", lh_mono_since_ms(host->started)));
-    notify("ready\n");
-    if (notify_fd >= 0)
-        close(notify_fd);
-    notify_fd = -1;
+    lh_notify_line("ready\n");
+    lh_notify_close();
+    lh_notify_systemd("READY=1");
 }
 
 /* ---- a life ---- */
@@ -327,7 +304,7 @@ static int run_service(struct lh_service_host *host, const struct lh_command_lin
     enum lh_log_level level = LH_LOG_INFO;
     LH_CHECK(lh_log_level_parse(host->settings.log.level, &level));
     lh_log_init(host->service->name, level, STDERR_FILENO);
-    open_notify();
+    lh_notify_open();
     limit_process();
     install_signals();
     lh_host_make_routes(host);

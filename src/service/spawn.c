@@ -92,7 +92,8 @@ static int child_files(struct plan *plan)
 _Noreturn static void child(struct plan *plan)
 {
     child_signals();
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == plan->parent &&
+    /* A group of its own: Ctrl-C at a terminal is for us, who stop it in order. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == plan->parent && setpgid(0, 0) == 0 &&
         child_files(plan) == 0 && child_limits(plan->spawn) == 0)
         execve(plan->path, plan->argv, plan->environment);
     int failure = errno;

@@ -23,7 +23,8 @@ struct lh_spawn {
 };
 
 /* Returns after the exec: LH_NOT_FOUND and its like when there is no such program. The child has
- * default signals, /dev/null as its stdin, our stderr as its stdout, and is killed when we end. */
+ * default signals, a process group of its own, /dev/null as its stdin, our stderr as its stdout,
+ * and is killed when we end. */
 lh_code lh_spawn(const struct lh_spawn *spawn, pid_t *ret_pid, struct lh_error *err);
 
 #endif
