@@ -16,6 +16,9 @@ _Noreturn void lh_check_failed(const char *condition, const char *file, int line
             lh_check_failed(#condition, __FILE__, __LINE__, __func__);                             \
     } while (0)
 
+/* A place that cannot be reached; `why` is a string literal. */
+#define LH_UNREACHABLE(why) lh_check_failed("unreachable: " why, __FILE__, __LINE__, __func__)
+
 #ifdef LH_DEBUG
 #define LH_DCHECK(condition) LH_CHECK(condition)
 #else

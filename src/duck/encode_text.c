@@ -284,7 +284,7 @@ size_t lh_value_text(const struct lh_vector *v, idx_t row, char *out)
     case DUCKDB_TYPE_UUID:
         return put_uuid(out, &((const duckdb_hugeint *)v->data)[row]);
     default:
-        LH_CHECK(!"a type of variable size has no text here");
+        LH_UNREACHABLE("a type of variable size has no text here");
         return 0;
     }
 }

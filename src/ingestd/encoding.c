@@ -42,7 +42,7 @@ const char *lh_encoding_name(enum lh_encoding encoding)
     for (size_t i = 0; i < LH_COUNT(words); i++)
         if (words[i].encoding == encoding)
             return words[i].word;
-    LH_CHECK(!"an encoding of the table");
+    LH_UNREACHABLE("an encoding of the table");
     return "";
 }
 

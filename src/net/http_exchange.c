@@ -95,7 +95,7 @@ lh_str lh_http_param(const struct lh_http_exchange *x, const char *name)
     for (size_t i = 0; i < x->match.param_count; i++)
         if (lh_str_is(x->match.param_names[i], name))
             return x->params[i];
-    LH_CHECK(!"the route has a parameter of that name");
+    LH_UNREACHABLE("the route has a parameter of that name");
     return LH_STR_NONE;
 }
 

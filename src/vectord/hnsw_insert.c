@@ -120,7 +120,7 @@ static int32_t child_at(const struct lh_hnsw *graph, int32_t slot, uint32_t n)
         if (lh_hnsw_parents(graph)[links[i]] == slot && n-- == 0)
             return links[i];
     }
-    LH_CHECK(!"children are in their parent's row");
+    LH_UNREACHABLE("children are in their parent's row");
     return -1;
 }
 

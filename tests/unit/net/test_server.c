@@ -264,8 +264,8 @@ LH_TEST(request_ids)
 {
     static const char *const bad[] = {
         "a b", "a_b", "",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-        "aaaaaaaa"};
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaa")};
     char first[64] = "";
     for (size_t i = 0; i < LH_COUNT(bad); i++) {
         char request[512];

@@ -38,9 +38,9 @@ static void test_numbers(void **state)
     check_number(-7, "-7");
     check_number(9007199254740991.0, "9007199254740991");
     check_number(0.25, "0.25");
-    check_number(NAN, "NaN");
-    check_number(INFINITY, "+Inf");
-    check_number(-INFINITY, "-Inf");
+    check_number((double)NAN, "NaN");
+    check_number((double)INFINITY, "+Inf");
+    check_number(-(double)INFINITY, "-Inf");
 }
 
 int main(void)
