@@ -265,9 +265,11 @@ static lh_code wait_for_body(struct lh_http_exchange *x, const char **ret_at, si
             return LH_OK;
         if (x->slow)
             return lh_fail(err, LH_REQUEST_TIMEOUT, "the body came too slowly");
+        if (x->discard) /* its rest had to be dropped to let the answer out */
+            return lh_fail(err, LH_INCOMPLETE_BODY, "the answer began before the body's end");
         if (x->body_ended)
             return LH_OK;
-        if (x->gone || x->discard)
+        if (x->gone)
             return lh_fail(err, LH_INCOMPLETE_BODY, "the client left before the body's end");
         if (lh_http_cancelled(x))
             return lh_fail(err, LH_CANCELLED, "the request was cancelled");
