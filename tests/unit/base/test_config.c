@@ -210,6 +210,8 @@ LH_TEST(mistakes_in_a_file_are_placed_and_explained)
          "did you mean \"warn\"?"},
         {"[store]\ncount = 1\ncount = 2\n", 3, 0, "count", ""},
         {"[store]\ncount = 99999999999999999999\n", 2, 0, "", ""},
+        {"[store]\ntitle = \"a\x01\"\n", 2, 0, "", ""},
+        {"[,]\n", 1, 0, "", ""},
         {"[store\n", 1, 0, "", ""},
         {"count\n", 1, 0, "", ""},
     };
