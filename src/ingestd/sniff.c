@@ -161,7 +161,7 @@ static lh_code resolve_format(const struct lh_sniff *sniff, struct lh_ingest_opt
         options->format = LH_INGEST_PARQUET;
         return LH_OK;
     }
-    const struct word_format *said = NULL;
+    const struct word_format *said = &content_types[0];
     LH_TRY(format_of_content_type(sniff->content_type, &said, err));
     if (said->format == LH_INGEST_AUTO)
         said = format_of_file_name(sniff->file_name);
