@@ -67,6 +67,7 @@ static bool has_field(const struct lh_http_exchange *x, const char *name)
 static void begin(struct lh_http_exchange *x, int status, const char *content_type)
 {
     LH_CHECK(status >= 200 && status <= 599);
+    x->answer.started = true;
     x->answer.status = status;
     if (content_type != NULL)
         add_field(x, "Content-Type", lh_str_from(content_type));
@@ -242,7 +243,9 @@ static void drop_unsent(struct lh_http_exchange *x)
     if (x->answer.body_on_heap)
         free(x->answer.body);
     x->answer.body_on_heap = false;
+    x->answer.body = NULL;
     x->answer.fields = x->answer.last_field = NULL;
+    x->answer.started = false;
 }
 
 /* Answers that have a head alone; their bytes are counted and dropped. */
@@ -254,7 +257,7 @@ static bool is_bodyless(const struct lh_http_exchange *x)
 
 bool lh_http_started(const struct lh_http_exchange *x)
 {
-    return x->answer.state != LH_ANSWER_NONE; /* only its owner leaves that state */
+    return x->answer.started;
 }
 
 lh_code lh_http_start(struct lh_http_exchange *x, int status, const char *content_type,

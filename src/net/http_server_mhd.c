@@ -67,10 +67,9 @@ static ssize_t on_read(void *cls, uint64_t position, char *out, size_t max)
     return len;
 }
 
-static struct MHD_Response *make_response(struct lh_http_exchange *x)
+static struct MHD_Response *make_response(struct lh_http_exchange *x, bool whole)
 {
     const struct lh_http_answer *answer = &x->answer;
-    bool whole = answer->state == LH_ANSWER_WHOLE;
     /* Bytes in memory stay the exchange's, which outlives the response's sending. */
     if (whole && (answer->body != NULL || answer->body_len == 0))
         return MHD_create_response_from_buffer(answer->body_len, answer->body,
@@ -86,9 +85,9 @@ static struct MHD_Response *make_response(struct lh_http_exchange *x)
                                              NULL);
 }
 
-bool lh_http_mhd_queue(struct lh_http_exchange *x)
+bool lh_http_mhd_queue(struct lh_http_exchange *x, bool whole)
 {
-    struct MHD_Response *response = make_response(x);
+    struct MHD_Response *response = make_response(x, whole);
     if (response == NULL)
         return false;
     for (const struct lh_http_field *field = x->answer.fields; field; field = field->next)

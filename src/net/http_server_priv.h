@@ -93,6 +93,7 @@ struct lh_http_field {
 
 struct lh_http_answer {
     enum lh_http_answer_state state; /* shared; the rest is the owner's until it changes */
+    bool started;
     int status;
     int64_t length; /* of a stream, -1 = unknown */
     uint64_t written;
@@ -313,11 +314,13 @@ enum { LH_HTTP_READ_WAIT = 0, LH_HTTP_READ_END = -1, LH_HTTP_READ_CUT = -2 };
 ssize_t lh_http_turn_read(struct lh_http_exchange *x, char *out, size_t max);
 void lh_http_turn_end(struct lh_http_exchange *x, bool complete);
 
-/* ---- what libmicrohttpd does for us (http_server_mhd.c); x->mutex held ---- */
+/* ---- what libmicrohttpd does for us (http_server_mhd.c) ---- */
 
+/* x->mutex held. */
 void lh_http_mhd_suspend(struct lh_http_exchange *x);
 void lh_http_mhd_resume(struct lh_http_exchange *x);
-/* Hands the answer over. False when that fails. */
-bool lh_http_mhd_queue(struct lh_http_exchange *x);
+/* Hands the answer over, all of it in memory (`whole`) or as a stream. x->mutex not held. False when
+ * that fails. */
+bool lh_http_mhd_queue(struct lh_http_exchange *x, bool whole);
 
 #endif

@@ -41,6 +41,8 @@ size_t lh_http_stream_space(const struct lh_http_stream *stream, char **ret_at)
 
 size_t lh_http_stream_bytes(const struct lh_http_stream *stream, const char **ret_at)
 {
+    if (stream->len == 0)
+        return 0;
     size_t to_end = stream->capacity - stream->start;
     *ret_at = stream->data + stream->start;
     return stream->len < to_end ? stream->len : to_end;

@@ -24,7 +24,8 @@ void lh_http_stream_deinit(struct lh_http_stream *stream);
 /* Makes the memory if there is none; LH_NO_MEMORY is told by false. Writer only. */
 bool lh_http_stream_open(struct lh_http_stream *stream);
 
-/* The next run of free bytes, or of filled ones, that lies in one piece; 0 when there is none. */
+/* The next run of free bytes, or of filled ones, that lies in one piece; 0 when there is none.
+ * Space is there after lh_http_stream_open only. */
 size_t lh_http_stream_space(const struct lh_http_stream *stream, char **ret_at);
 size_t lh_http_stream_bytes(const struct lh_http_stream *stream, const char **ret_at);
 void lh_http_stream_commit(struct lh_http_stream *stream, size_t len);  /* len <= space */

@@ -262,6 +262,7 @@ size_t lh_http_sweep_cancel(struct lh_http_sweeper *sweeper)
         if (x != NULL) {
             atomic_fetch_add(&x->refs, 1);
             before = x->serial;
+            count += !lh_http_cancelled(x);
             lh_mutex_lock(&x->mutex);
             if (!x->handling) /* only a slow client keeps it alive */
                 shutdown(x->fd, SHUT_RDWR);
@@ -270,7 +271,6 @@ size_t lh_http_sweep_cancel(struct lh_http_sweeper *sweeper)
         lh_mutex_unlock(&sweeper->mutex);
         if (x == NULL)
             return count;
-        count += !atomic_load(&x->cancelled);
         lh_http_cancel(x, false);
         lh_http_exchange_unref(x);
     }

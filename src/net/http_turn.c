@@ -12,49 +12,55 @@
 
 /* ---- moving on ---- */
 
+/* What the connection does next. Queueing is done without the mutex, since libmicrohttpd's own lock
+ * of a response is held while it asks for the response's bytes. */
+enum step { CLOSE, GO_ON, QUEUE };
+
 static bool sendable(const struct lh_http_exchange *x)
 {
     enum lh_http_answer_state state = x->answer.state;
     return state == LH_ANSWER_WHOLE || state == LH_ANSWER_SENDING || state == LH_ANSWER_DONE;
 }
 
-static bool queue(struct lh_http_exchange *x)
+static enum step queue(struct lh_http_exchange *x)
 {
     x->phase = LH_PHASE_QUEUED;
-    return lh_http_mhd_queue(x);
+    return QUEUE;
+}
+
+static enum step suspend(struct lh_http_exchange *x)
+{
+    lh_http_mhd_suspend(x);
+    return GO_ON;
 }
 
 /* An answer that is queued now, before libmicrohttpd has seen the whole request, makes it close the
  * connection: that is for refusals, and for clients whose body never begins. */
-static bool advance_from_head(struct lh_http_exchange *x)
+static enum step advance_from_head(struct lh_http_exchange *x)
 {
     if (sendable(x) && x->answer.close)
         return queue(x);
     if (!lh_http_has_body(x))
-        return true; /* the next call comes at once */
+        return GO_ON; /* the next call comes at once */
     if (x->expects_continue) {
-        if (sendable(x)) {
-            x->answer.close = true;
+        if (sendable(x))
             return queue(x);
-        }
         if (!x->wants_body && !x->discard) {
             x->phase = LH_PHASE_HELD;
-            lh_http_mhd_suspend(x);
-            return true;
+            return suspend(x);
         }
     }
     x->phase = LH_PHASE_BODY;
     x->rate_since = lh_mono_now().ns;
     if (x->answer.state == LH_ANSWER_WHOLE)
         lh_http_answer_early(x);
-    return true;
+    return GO_ON;
 }
 
-/* What the connection does next; false: it is closed. `mutex` held. */
-static bool advance(struct lh_http_exchange *x)
+static enum step advance(struct lh_http_exchange *x)
 {
     if (x->gone || x->answer.state == LH_ANSWER_CUT)
-        return false;
+        return CLOSE;
     switch (x->phase) {
     case LH_PHASE_HEAD:
     case LH_PHASE_HELD:
@@ -62,17 +68,22 @@ static bool advance(struct lh_http_exchange *x)
     case LH_PHASE_BODY:
         if (x->answer.state == LH_ANSWER_WHOLE)
             lh_http_answer_early(x);
-        return true;
+        return GO_ON;
     case LH_PHASE_WHOLE:
-        if (sendable(x))
-            return queue(x);
-        lh_http_mhd_suspend(x);
-        return true;
+        return sendable(x) ? queue(x) : suspend(x);
     case LH_PHASE_QUEUED:
     case LH_PHASE_LINGER:
-        return true;
+        return GO_ON;
     }
-    return false;
+    return CLOSE;
+}
+
+/* Releases the mutex and does the step; false when the connection is to be closed. */
+static bool leave(struct lh_http_exchange *x, enum step step)
+{
+    bool whole = x->answer.state == LH_ANSWER_WHOLE;
+    lh_mutex_unlock(&x->mutex);
+    return step == QUEUE ? lh_http_mhd_queue(x, whole) : step == GO_ON;
 }
 
 /* ---- the header is complete ---- */
@@ -129,9 +140,7 @@ bool lh_http_turn_head(struct lh_http_exchange *x, const struct lh_error *refusa
         else
             dispatch(x);
     }
-    bool open = advance(x);
-    lh_mutex_unlock(&x->mutex);
-    return open;
+    return leave(x, advance(x));
 }
 
 /* ---- the body ---- */
@@ -171,27 +180,27 @@ bool lh_http_turn_body(struct lh_http_exchange *x, const char *bytes, size_t *le
 {
     lh_mutex_lock(&x->mutex);
     x->body_begun = true;
-    bool open = advance(x);
-    if (open && !x->discard) {
+    enum step step = advance(x);
+    if (step != CLOSE && !x->discard) {
         if (x->gathered != NULL)
             take_gathered(x, bytes, len);
         else if (lh_http_stream_open(&x->in))
             take_streamed(x, bytes, len);
         else
-            open = false;
+            step = CLOSE;
     }
     if (x->discard && *len > 0) {
         x->body_received += *len;
         *len = 0;
     }
-    lh_mutex_unlock(&x->mutex);
-    return open;
+    return leave(x, step);
 }
 
 bool lh_http_turn(struct lh_http_exchange *x)
 {
     lh_mutex_lock(&x->mutex);
-    bool open = x->phase != LH_PHASE_LINGER; /* answered, and now the body has ended, too */
+    if (x->phase == LH_PHASE_LINGER) /* answered, and now the body has ended, too */
+        return leave(x, CLOSE);
     if (x->phase == LH_PHASE_BODY || (x->phase == LH_PHASE_HEAD && !lh_http_has_body(x))) {
         x->phase = LH_PHASE_WHOLE;
         x->body_ended = true;
@@ -200,9 +209,7 @@ bool lh_http_turn(struct lh_http_exchange *x)
         if (x->gathered != NULL && x->answer.state == LH_ANSWER_NONE)
             dispatch(x);
     }
-    open = open && advance(x);
-    lh_mutex_unlock(&x->mutex);
-    return open;
+    return leave(x, advance(x));
 }
 
 /* ---- the answer, as libmicrohttpd asks for it ---- */
@@ -236,10 +243,9 @@ ssize_t lh_http_turn_read(struct lh_http_exchange *x, char *out, size_t max)
 
 /* ---- the end ---- */
 
-static void count_and_log(struct lh_http_exchange *x)
+static void count_and_log(struct lh_http_exchange *x, int status)
 {
     struct lh_http_server *server = x->server;
-    int status = x->answer.status;
     int64_t ns = lh_mono_since_ns(x->begun);
     atomic_fetch_add(&server->status_count[status / 100 % 6], 1);
     atomic_fetch_add(&server->busy_ns, (uint64_t)ns);
@@ -256,6 +262,7 @@ void lh_http_turn_end(struct lh_http_exchange *x, bool complete)
     lh_http_sweep_remove(&server->sweeper, x);
     lh_mutex_lock(&x->mutex);
     enum lh_http_answer_state state = x->answer.state;
+    int status = state == LH_ANSWER_NONE ? lh_code_status(LH_CANCELLED) : x->answer.status;
     bool cut_short = !complete && state != LH_ANSWER_WHOLE && state != LH_ANSWER_DONE;
     x->connection = NULL;
     x->suspended = false;
@@ -265,7 +272,7 @@ void lh_http_turn_end(struct lh_http_exchange *x, bool complete)
             atomic_fetch_add(&server->cancelled, 1);
         lh_http_cancel(x, true);
     }
-    count_and_log(x);
+    count_and_log(x, status);
     atomic_store(&home->served, true);
     atomic_store(&home->waiting_since, lh_mono_now().ns);
     lh_http_exchange_unref(x);

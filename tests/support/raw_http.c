@@ -180,7 +180,7 @@ void lh_raw_answer_deinit(struct lh_raw_answer *answer)
 
 const char *lh_raw_header(const struct lh_raw_answer *answer, const char *name)
 {
-    static char value[1024];
+    static _Thread_local char value[1024];
     lh_str rest = lh_buf_str(&answer->head);
     lh_str line;
     value[0] = '\0';

@@ -32,7 +32,7 @@ struct lh_raw_answer {
 /* Takes the next answer. `head_only`: an answer to HEAD. 100-continue is an answer of its own. */
 void lh_raw_receive(struct lh_raw *raw, bool head_only, struct lh_raw_answer *ret_answer);
 void lh_raw_answer_deinit(struct lh_raw_answer *answer);
-/* A header's value, "" when absent; valid until the next call. */
+/* A header's value, "" when absent; valid until the thread's next call. */
 const char *lh_raw_header(const struct lh_raw_answer *answer, const char *name);
 /* Whether the peer closes (or resets) within the time, without sending more. */
 bool lh_raw_closes(struct lh_raw *raw, int64_t within_ms);
