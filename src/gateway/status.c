@@ -36,7 +36,8 @@ static lh_code ask(struct question *question)
         return lh_fail(err, LH_BAD_UPSTREAM, "it answered with status %d", status);
     LH_TRY(lh_json_parse(lh_buf_str(&question->answer), &question->health, err));
     if (!json_is_string(json_object_get(question->health, "status"))) {
-        lh_json_cleanup(&question->health);
+        json_decref(question->health);
+        question->health = NULL;
         return lh_fail(err, LH_BAD_UPSTREAM, "its answer names no status");
     }
     return LH_OK;
@@ -114,7 +115,7 @@ lh_code lh_gateway_status(void *state, struct lh_http_exchange *x, struct lh_err
     put_status(&json, questions, all_ok);
     for (size_t i = 0; i < LH_UPSTREAM_COUNT; i++) {
         lh_buf_deinit(&questions[i].answer);
-        lh_json_cleanup(&questions[i].health);
+        json_decref(questions[i].health);
     }
     return lh_http_reply_json(x, 200, &body, err);
 }

@@ -58,7 +58,7 @@ struct transfer {
     const struct lh_http_sink *sink;
     struct curl_slist *headers;
 
-    size_t body_sent;   /* of call->body */
+    uint64_t body_sent;
     bool uploaded;      /* the whole body has been handed over */
     int64_t sent_at_ns; /* when the request was out, for the first-byte timeout; 0 = not yet */
 
@@ -185,25 +185,31 @@ static void slot_put(struct lh_http_client *client, struct slot *slot)
 
 /* ---- what libcurl calls ---- */
 
+/* -1 = unknown. */
+static int64_t body_length(const struct lh_http_call *call)
+{
+    return call->read_body != NULL ? call->read_length : (int64_t)call->body_len;
+}
+
 static size_t give_body(char *out, size_t size, size_t count, void *ctx)
 {
     struct transfer *t = ctx;
+    const struct lh_http_call *call = t->call;
     size_t max = size * count;
     size_t len = 0;
-    if (t->call->read_body != NULL) {
-        t->failed = t->call->read_body(t->call->read_ctx, out, max, &len, t->err);
+    if (call->read_body != NULL) {
+        t->failed = call->read_body(call->read_ctx, out, max, &len, t->err);
         if (t->failed != LH_OK)
             return CURL_READFUNC_ABORT;
     } else {
-        len = t->call->body_len - t->body_sent;
+        len = call->body_len - (size_t)t->body_sent;
         if (len > max)
             len = max;
-        if (len > 0)
-            memcpy(out, (const char *)t->call->body + t->body_sent, len);
-        t->body_sent += len;
+        memcpy(out, (const char *)call->body + t->body_sent, len);
     }
-    if (len == 0)
-        t->uploaded = true;
+    t->body_sent += len;
+    /* A body of known length is not asked for its end. */
+    t->uploaded = len == 0 || t->body_sent == (uint64_t)body_length(call);
     return len;
 }
 
@@ -213,7 +219,7 @@ static int rewind_body(void *ctx, curl_off_t offset, int origin)
     struct transfer *t = ctx;
     if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->call->body_len)
         return CURL_SEEKFUNC_CANTSEEK;
-    t->body_sent = (size_t)offset;
+    t->body_sent = (uint64_t)offset;
     t->uploaded = false;
     return CURL_SEEKFUNC_OK;
 }
@@ -352,9 +358,8 @@ static void set_method(CURL *easy, const struct lh_http_call *call, struct trans
 {
     if (has_body(call)) {
         /* An "upload" is a body from our reader; the method's name is replaced. */
-        int64_t length = call->read_body != NULL ? call->read_length : (int64_t)call->body_len;
         curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)length);
+        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)body_length(call));
         curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
         curl_easy_setopt(easy, CURLOPT_READDATA, t);
         if (is_repeatable(call) && call->read_body == NULL) {
