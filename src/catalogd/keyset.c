@@ -54,7 +54,12 @@ bool lh_keyset_add(struct lh_keyset *set, lh_str key)
     return true;
 }
 
+lh_str lh_keyset_get(const struct lh_keyset *set, lh_str key)
+{
+    return set->slot_count > 0 ? *find_slot(set, key) : LH_STR_NONE;
+}
+
 bool lh_keyset_has(const struct lh_keyset *set, lh_str key)
 {
-    return set->slot_count > 0 && find_slot(set, key)->ptr != NULL;
+    return lh_keyset_get(set, key).ptr != NULL;
 }

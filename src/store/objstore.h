@@ -68,6 +68,10 @@ lh_code lh_objstore_head(struct lh_objstore *store, lh_str key, lh_deadline dead
 lh_code lh_objstore_delete(struct lh_objstore *store, lh_str key, lh_deadline deadline,
                            struct lh_error *err);
 
+/* Only while the object has this etag; LH_PRECONDITION when it is another one or absent. */
+lh_code lh_objstore_delete_if_match(struct lh_objstore *store, lh_str key, const char *etag,
+                                    lh_deadline deadline, struct lh_error *err);
+
 /* Calls on_object for every key with the prefix, in byte order, page by page. */
 lh_code lh_objstore_list(struct lh_objstore *store, lh_str prefix, lh_deadline deadline,
                          lh_code (*on_object)(void *ctx, lh_str key,

@@ -255,6 +255,25 @@ lh_code lh_objstore_delete(struct lh_objstore *store, lh_str key, lh_deadline de
     return simple(store, LH_HTTP_DELETE, key, "", deadline, &answer, err);
 }
 
+lh_code lh_objstore_delete_if_match(struct lh_objstore *store, lh_str key, const char *etag,
+                                    lh_deadline deadline, struct lh_error *err)
+{
+    char quoted[LH_ETAG_SIZE + 2];
+    struct lh_http_header headers[3];
+    const struct lh_put_options options = {.if_match = etag};
+    LH_AUTO_BUF struct lh_buf url = LH_BUF_INIT(URL_BYTES_MAX);
+    LH_TRY(key_url(store, key, "", &url, err));
+    const struct lh_http_call call = {
+        .method = LH_HTTP_DELETE,
+        .url = url.data,
+        .headers = headers,
+        .header_count = put_headers(&options, quoted, sizeof(quoted), headers),
+        .deadline = deadline,
+    };
+    AUTO_ANSWER answer = ANSWER_INIT;
+    return perform(store, &call, &answer, err);
+}
+
 /* ---- locate ---- */
 
 lh_code lh_objstore_locate(struct lh_objstore *store, lh_str key, lh_deadline deadline,
