@@ -134,26 +134,30 @@ static bool fits(const struct lh_csv_check *check, const struct lh_check_column 
 
 /* ---- failures ---- */
 
-lh_code lh_fail_misfit(lh_code code, uint64_t line, size_t column_index, const char *name,
-                       const char *type, lh_str value, struct lh_error *err)
+lh_code lh_fail_misfit(const struct lh_misfit *misfit, struct lh_error *err)
 {
     struct lh_error cut = LH_ERROR_INIT;
-    lh_error_set_excerpt(&cut, value);
-    LH_IGNORE(lh_fail(err, code, "line %llu, column '%s': '%s' is no %s", (unsigned long long)line,
-                      name, cut.excerpt, type),
+    lh_error_set_excerpt(&cut, misfit->value);
+    LH_IGNORE(lh_fail(err, misfit->code, "%s %llu, column '%s': '%s' is no %s", misfit->unit,
+                      (unsigned long long)misfit->line, misfit->name, cut.excerpt, misfit->type),
               "a hint follows");
     memcpy(err->excerpt, cut.excerpt, sizeof(cut.excerpt));
-    err->line = line;
-    err->column = column_index + 1;
-    if (code == LH_FINGERPRINT_CONFLICT)
+    err->line = misfit->line;
+    err->column = misfit->column_index + 1;
+    if (misfit->code == LH_FINGERPRINT_CONFLICT)
         return lh_hint(err,
                        "the dataset's column is %s: delete the dataset, or ingest under another "
                        "name",
-                       type);
+                       misfit->type);
+    if (misfit->by_dataset)
+        return lh_hint(err,
+                       "mend the value: the dataset's column is %s; or say what stands for a "
+                       "missing one: ?null=%s",
+                       misfit->type, cut.excerpt);
     return lh_hint(err,
                    "mend the value; or say what stands for a missing one: ?null=%s; or name "
                    "the type: ?type.%s=VARCHAR",
-                   cut.excerpt, name);
+                   cut.excerpt, misfit->name);
 }
 
 static lh_code fail_ragged(const struct lh_csv_check *check, const struct lh_csv_record *record,
@@ -204,8 +208,15 @@ static lh_code check_values(struct lh_csv_check *check, const struct checked *ch
         lh_str value = lh_str_of(field->ptr, field->len);
         struct lh_error cut = LH_ERROR_INIT;
         if (column->fixed)
-            return lh_fail_misfit(check->misfit_code, record->line, index, column->name,
-                                  column->type, value, err);
+            return lh_fail_misfit(&(struct lh_misfit){.code = check->misfit_code,
+                                                      .unit = "line",
+                                                      .line = record->line,
+                                                      .column_index = index,
+                                                      .name = column->name,
+                                                      .type = column->type,
+                                                      .value = value,
+                                                      .by_dataset = check->by_dataset},
+                                  err);
         lh_error_set_excerpt(&cut, value);
         column->bad_line = record->line;
         memcpy(column->bad_value, cut.excerpt, LH_CHECK_VALUE_MAX);

@@ -50,6 +50,7 @@ struct lh_csv_check {
     const char *null_text;
     char decimal_separator;
     lh_code misfit_code; /* of the failure for a `fixed` column */
+    bool by_dataset;     /* what is fixed is so by the dataset's schema */
     struct lh_check_column *columns;
     size_t column_count;
     /* Filled in: */
@@ -66,8 +67,19 @@ void lh_check_column_init(struct lh_check_column *column, const char *name, cons
  * misfit_code for a value that does not fit a fixed column. */
 lh_code lh_csv_check_file(const char *path, struct lh_csv_check *check, struct lh_error *err);
 
+/* A value that its column cannot hold. */
+struct lh_misfit {
+    lh_code code;
+    const char *unit; /* what `line` counts: "line" or "row" */
+    uint64_t line;
+    size_t column_index;
+    const char *name;
+    const char *type;
+    lh_str value;
+    bool by_dataset; /* the type is the dataset's, and cannot be changed */
+};
+
 /* "line 3, column 'v': '1.5' is no BIGINT", with position, excerpt and hint. */
-lh_code lh_fail_misfit(lh_code code, uint64_t line, size_t column_index, const char *name,
-                       const char *type, lh_str value, struct lh_error *err);
+lh_code lh_fail_misfit(const struct lh_misfit *misfit, struct lh_error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * One conversion: a file in, a Parquet file out, with what was found on the way. The steps:
  *
- *   convert.c        opens DuckDB in its cage, calls the reader of the format, writes the answer
+ *   convert.c        calls the reader of the format, writes the answer
  *   csv_input.c      CSV:  decode, guess types, check every record, convert
  *   json_input.c     JSON: decode, guess types from the whole file, convert
  *   parquet_input.c  Parquet: read and rewritten, which validates it
@@ -42,7 +42,7 @@ struct lh_conversion {
     struct lh_duck_conn *conn;
     char *input; /* the file to read: UTF-8, or Parquet */
     char *output;
-    uint64_t input_bytes;
+    uint64_t input_bytes; /* as it came */
 
     struct lh_input_column *columns;
     size_t column_count;
@@ -62,9 +62,10 @@ lh_code lh_convert_csv(struct lh_conversion *c, struct lh_error *err);
 lh_code lh_convert_json(struct lh_conversion *c, struct lh_error *err);
 lh_code lh_convert_parquet(struct lh_conversion *c, struct lh_error *err);
 
-/* The whole of it: `result` gets the payload of LH_CONVERT_RESULT. */
-lh_code lh_convert(const struct lh_convert_request *request, struct lh_buf *result,
-                   struct lh_error *err);
+/* The whole of it, on a connection that is locked to the folder of the job: `result` gets the
+ * payload of LH_CONVERT_RESULT. */
+lh_code lh_convert(const struct lh_convert_request *request, struct lh_duck_conn *conn,
+                   struct lh_buf *result, struct lh_error *err);
 
 /* {"code","column","message","hint"}; `column` and `hint` may be NULL. Beyond a thousand they are
  * dropped. */

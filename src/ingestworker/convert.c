@@ -13,9 +13,8 @@
 enum {
     WARNINGS_MAX = 1000,
     WARNINGS_BYTES_MAX = 2 << 20,
-    STAT_TEXT_MAX = 256, /* a bound longer than this prunes nothing worth its space */
+    STAT_TEXT_MAX = 256, /* DuckDB cuts bounds here, and a cut maximum bounds nothing */
     DECODE_STEP = 256 << 10,
-    SPILL_FACTOR = 8,
 };
 
 /* ---- what the readers share ---- */
@@ -119,7 +118,7 @@ lh_code lh_convert_describe(struct lh_conversion *c, const char *sql, struct lh_
 
 static char *short_text(lh_str text)
 {
-    return text.ptr == NULL || text.len > STAT_TEXT_MAX ? NULL : text_of(text);
+    return text.ptr == NULL || text.len >= STAT_TEXT_MAX ? NULL : text_of(text);
 }
 
 static void forget_stats(struct lh_conversion *c)
@@ -232,6 +231,16 @@ static lh_code write_result(struct lh_conversion *c, struct lh_buf *result, stru
 
 /* ---- the whole ---- */
 
+static lh_code measure_input(struct lh_conversion *c, struct lh_error *err)
+{
+    struct stat st;
+    LH_AUTO_FD int fd = lh_io->openat(AT_FDCWD, c->input, O_RDONLY, 0);
+    if (fd < 0 || lh_io->fstat(fd, &st) != 0)
+        return lh_fail_errno(err, "cannot open the input");
+    c->input_bytes = (uint64_t)st.st_size;
+    return LH_OK;
+}
+
 static lh_code read_format(struct lh_conversion *c, struct lh_error *err)
 {
     switch (c->request->options.format) {
@@ -248,21 +257,6 @@ static lh_code read_format(struct lh_conversion *c, struct lh_error *err)
     return lh_fail(err, LH_INTERNAL, "a conversion without a format");
 }
 
-static lh_code open_database(const struct lh_convert_request *request, struct lh_duck **ret_duck,
-                             struct lh_duck_conn **ret_conn, struct lh_error *err)
-{
-    const struct lh_duck_options options = {
-        .memory_bytes = request->memory_bytes,
-        .threads = request->threads,
-        .spill_dir = request->dir,
-        .spill_bytes_max = SPILL_FACTOR * request->memory_bytes,
-    };
-    const char *const dirs[] = {request->dir};
-    LH_TRY(lh_duck_open(&options, ret_duck, err));
-    LH_TRY(lh_duck_connect(*ret_duck, ret_conn, err));
-    return lh_duck_lock(*ret_conn, dirs, LH_COUNT(dirs), err);
-}
-
 /* What DuckDB says of its insides is no use to a caller: its codes become ours. */
 static lh_code translate(struct lh_error *err)
 {
@@ -276,25 +270,23 @@ static lh_code translate(struct lh_error *err)
     return err->code;
 }
 
-lh_code lh_convert(const struct lh_convert_request *request, struct lh_buf *result,
-                   struct lh_error *err)
+lh_code lh_convert(const struct lh_convert_request *request, struct lh_duck_conn *conn,
+                   struct lh_buf *result, struct lh_error *err)
 {
     struct lh_conversion c = {
         .request = request,
+        .conn = conn,
         .input = lh_asprintf("%s/%s", request->dir, LH_JOB_INPUT),
         .output = lh_asprintf("%s/%s", request->dir, LH_JOB_OUTPUT),
         .warnings = LH_BUF_INIT(WARNINGS_BYTES_MAX),
     };
-    struct lh_duck *duck = NULL;
-    lh_code code = open_database(request, &duck, &c.conn, err);
+    lh_code code = measure_input(&c, err);
     if (code == LH_OK)
         code = read_format(&c, err);
     if (code == LH_OK)
         code = write_result(&c, result, err);
     if (code != LH_OK)
         code = translate(err);
-    lh_duck_disconnect(c.conn);
-    lh_duck_close(duck);
     lh_convert_forget_columns(&c);
     forget_stats(&c);
     lh_buf_deinit(&c.warnings);

@@ -100,8 +100,15 @@ static lh_code fail_reject(struct lh_csv_input *in, const struct reject *reject,
         const struct lh_input_column *column = &c->columns[reject->column - 1];
         lh_code code =
             column->fixed && c->request->replacing != 0 ? LH_FINGERPRINT_CONFLICT : LH_BAD_DATA;
-        return lh_fail_misfit(code, reject->line, (size_t)reject->column - 1, column->name,
-                              column->type, value_of_reject(in, reject), err);
+        return lh_fail_misfit(&(struct lh_misfit){.code = code,
+                                                  .unit = "line",
+                                                  .line = reject->line,
+                                                  .column_index = (size_t)reject->column - 1,
+                                                  .name = column->name,
+                                                  .type = column->type,
+                                                  .value = value_of_reject(in, reject),
+                                                  .by_dataset = c->request->schema != NULL},
+                              err);
     }
     bool encoding = strcmp(reject->kind, "INVALID ENCODING") == 0;
     LH_IGNORE(lh_fail(err, LH_BAD_DATA, "line %llu %s", (unsigned long long)reject->line,
@@ -261,12 +268,15 @@ static lh_code check_doubles(struct lh_csv_input *in, struct lh_error *err)
         return LH_OK;
     struct lh_csv_check check = lh_csv_check_of(in, columns);
     LH_TRY(lh_csv_check_file(c->input, &check, err));
-    for (size_t i = 0; i < c->column_count; i++)
-        if (columns[i].bad_line != 0 && !c->columns[i].fixed)
-            lh_convert_warn(c, "W-INT-OVERFLOW-TO-DOUBLE", columns[i].name,
-                            "keep every digit: ?type.COLUMN=DECIMAL(38,0), or VARCHAR",
-                            "is DOUBLE: line %llu holds '%s', more than 64 bits hold",
-                            (unsigned long long)columns[i].bad_line, columns[i].bad_value);
+    for (size_t i = 0; i < c->column_count; i++) {
+        if (columns[i].bad_line == 0 || c->columns[i].fixed)
+            continue;
+        LH_AUTO_FREE char *hint =
+            lh_asprintf("to keep every digit: ?type.%s=DECIMAL(38,0)", columns[i].name);
+        lh_convert_warn(c, "W-INT-OVERFLOW-TO-DOUBLE", columns[i].name, hint,
+                        "is DOUBLE: line %llu holds '%s', more than 64 bits hold",
+                        (unsigned long long)columns[i].bad_line, columns[i].bad_value);
+    }
     return LH_OK;
 }
 

@@ -83,6 +83,9 @@ static lh_code read_first_record(struct lh_csv_input *in, struct lh_error *err)
     if (!got)
         return lh_fail(err, LH_BAD_DATA, "the file is empty");
     in->skip--;
+    if (record.count > in->reader.columns_max)
+        return lh_fail(err, LH_BAD_DATA, "the file has more than %zu columns",
+                       in->reader.columns_max);
     in->first = lh_calloc(record.count, sizeof(*in->first));
     in->first_count = record.count;
     for (size_t i = 0; i < record.count; i++) {
@@ -203,6 +206,7 @@ struct lh_csv_check lh_csv_check_of(const struct lh_csv_input *in, struct lh_che
         .null_text = options->null_text != NULL ? options->null_text : "",
         .decimal_separator = options->decimal_separator,
         .misfit_code = in->c->request->replacing != 0 ? LH_FINGERPRINT_CONFLICT : LH_BAD_DATA,
+        .by_dataset = in->c->request->schema != NULL,
         .columns = columns,
         .column_count = in->c->column_count,
     };
@@ -249,12 +253,14 @@ static bool may_resample(const struct lh_csv_input *in)
 static void warn_widened(struct lh_csv_input *in, const char *old_type,
                          const struct lh_check_column *check, const struct lh_input_column *column)
 {
+    LH_AUTO_FREE char *hint =
+        lh_asprintf("name the type to be sure of it: ?type.%s=%s", column->name, column->type);
     if (check->bad_line != 0)
-        lh_convert_warn(in->c, "W-WIDENED", column->name, "name the type to be sure: ?type.COLUMN=",
+        lh_convert_warn(in->c, "W-WIDENED", column->name, hint,
                         "is %s, not %s: line %llu holds '%s'", column->type, old_type,
                         (unsigned long long)check->bad_line, check->bad_value);
     else
-        lh_convert_warn(in->c, "W-WIDENED", column->name, "name the type to be sure: ?type.COLUMN=",
+        lh_convert_warn(in->c, "W-WIDENED", column->name, hint,
                         "is %s, not %s as the first %lld rows suggest", column->type, old_type,
                         (long long)in->c->request->sample_rows);
 }
@@ -311,8 +317,14 @@ static lh_code check_and_widen(struct lh_csv_input *in, struct lh_error *err)
         return LH_OK;
     if (may_resample(in))
         return guess_from_whole_file(in, err);
-    return lh_fail_misfit(LH_BAD_DATA, misfit->bad_line, (size_t)(misfit - in->checks),
-                          misfit->name, misfit->type, lh_str_from(misfit->bad_value), err);
+    return lh_fail_misfit(&(struct lh_misfit){.code = LH_BAD_DATA,
+                                              .unit = "line",
+                                              .line = misfit->bad_line,
+                                              .column_index = (size_t)(misfit - in->checks),
+                                              .name = misfit->name,
+                                              .type = misfit->type,
+                                              .value = lh_str_from(misfit->bad_value)},
+                          err);
 }
 
 /* ---- 6: the conversion ---- */

@@ -55,16 +55,21 @@ void lh_error_set_excerpt(struct lh_error *err, lh_str text)
 
 /* ---- the buffer ---- */
 
+static lh_code fail_long_line(const struct lh_csv_reader *reader, uint64_t line,
+                              struct lh_error *err)
+{
+    LH_IGNORE(lh_fail(err, LH_BAD_DATA, "line %llu is longer than %zu bytes",
+                      (unsigned long long)line, reader->options.line_bytes_max),
+              "a hint follows");
+    err->line = line;
+    return lh_hint(err, "is a quote left open? The limit is [ingestd] line_bytes_max");
+}
+
 static lh_code make_room(struct lh_csv_reader *reader, struct lh_error *err)
 {
     size_t left = (size_t)(reader->csv.end - reader->csv.at);
-    if (left > reader->options.line_bytes_max) {
-        LH_IGNORE(lh_fail(err, LH_BAD_DATA, "line %llu is longer than %zu bytes",
-                          (unsigned long long)reader->csv.line, reader->options.line_bytes_max),
-                  "a hint follows");
-        err->line = reader->csv.line;
-        return lh_hint(err, "is a quote left open? The limit is [ingestd] line_bytes_max");
-    }
+    if (left > reader->options.line_bytes_max)
+        return fail_long_line(reader, reader->csv.line, err);
     memmove(reader->buffer, reader->csv.at, left);
     reader->len = left;
     if (left < reader->capacity)
@@ -136,8 +141,12 @@ lh_code lh_csv_reader_next(struct lh_csv_reader *reader, struct lh_csv_record *r
         enum lh_csv_result result = lh_csv_next(&reader->csv, ret_record);
         switch (result) {
         case LH_CSV_RECORD:
+            if (ret_record->bytes > reader->options.line_bytes_max)
+                return fail_long_line(reader, ret_record->line, err);
+            *ret_got = true;
+            return LH_OK;
         case LH_CSV_END:
-            *ret_got = result == LH_CSV_RECORD;
+            *ret_got = false;
             return LH_OK;
         case LH_CSV_MORE:
             LH_TRY(refill(reader, err));

@@ -73,7 +73,8 @@ static lh_code check_line(uint64_t number, lh_str line, struct lh_error *err)
     if (line.len == 0)
         return LH_OK;
     json_error_t why;
-    json_t *value = json_loadb(line.ptr, line.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    json_t *value = json_loadb(line.ptr, line.len,
+                               JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
     bool is_object = json_is_object(value);
     json_decref(value);
     if (value == NULL)
@@ -201,9 +202,17 @@ static lh_code check_fit(const struct lh_conversion *c, const char *layout, size
     lh_code code = LH_OK;
     struct lh_error misfit = LH_ERROR_INIT;
     if (lh_duck_next(rows))
-        code = lh_fail_misfit(c->request->replacing != 0 ? LH_FINGERPRINT_CONFLICT : LH_BAD_DATA,
-                              lh_duck_u64(rows, 0), index, column->name, column->type,
-                              lh_duck_text(rows, 1), &misfit);
+        code = lh_fail_misfit(
+            &(struct lh_misfit){
+                .code = c->request->replacing != 0 ? LH_FINGERPRINT_CONFLICT : LH_BAD_DATA,
+                .unit = c->request->options.format == LH_INGEST_NDJSON ? "line" : "object",
+                .line = lh_duck_u64(rows, 0),
+                .column_index = index,
+                .name = column->name,
+                .type = column->type,
+                .value = lh_duck_text(rows, 1),
+                .by_dataset = c->request->schema != NULL},
+            &misfit);
     LH_TRY(lh_duck_rows_close(&rows, err));
     if (code != LH_OK)
         *err = misfit;
@@ -216,10 +225,11 @@ static void warn(struct lh_conversion *c)
 {
     for (size_t i = 0; i < c->column_count; i++) {
         const struct lh_input_column *column = &c->columns[i];
-        if (!column->fixed && strstr(column->type, "JSON") != NULL)
-            lh_convert_warn(c, "W-MIXED-TYPE", column->name,
-                            "name the type if there is one: ?type.COLUMN=VARCHAR",
-                            "holds values of several types, or none, and is kept as JSON");
+        if (column->fixed || strstr(column->type, "JSON") == NULL)
+            continue;
+        LH_AUTO_FREE char *hint = lh_asprintf("to have it as text: ?type.%s=VARCHAR", column->name);
+        lh_convert_warn(c, "W-MIXED-TYPE", column->name, hint,
+                        "holds values of several types, or none, and is kept as JSON");
     }
 }
 

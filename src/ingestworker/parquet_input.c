@@ -22,14 +22,16 @@ static lh_code explain(const struct lh_conversion *c, struct lh_error *err)
     lh_str text = lh_str_from(err->message);
     const char *file = memmem(text.ptr, text.len, c->input, strlen(c->input));
     lh_str line = LH_STR_NONE;
-    if (file != NULL)
+    if (file != NULL) /* "Footer length error in file 'path'" */
         text.len = (size_t)(file - text.ptr);
     (void)lh_str_next(&text, '\n', &line);
-    char why[120];
+    while (line.len > 0 && strchr("' \"", line.ptr[line.len - 1]) != NULL)
+        line.len--;
+    if (file != NULL && (lh_str_ends(line, " in file") || lh_str_ends(line, " of file")))
+        line.len -= strlen(" in file");
+    char why[160];
     snprintf(why, sizeof(why), "%.*s", LH_FMT(line));
-    LH_IGNORE(lh_fail(err, LH_BAD_DATA, "the file is no valid Parquet: %s%s", why,
-                      file != NULL ? "the upload" : ""),
-              "a hint follows");
+    LH_IGNORE(lh_fail(err, LH_BAD_DATA, "the file is no valid Parquet: %s", why), "a hint follows");
     return lh_hint(err, "was it written and sent whole?");
 }
 
@@ -54,9 +56,17 @@ static lh_code check_fit(const struct lh_conversion *c, size_t index, struct lh_
     lh_code code = LH_OK;
     struct lh_error misfit = LH_ERROR_INIT;
     if (lh_duck_next(rows))
-        code = lh_fail_misfit(c->request->replacing != 0 ? LH_FINGERPRINT_CONFLICT : LH_BAD_DATA,
-                              lh_duck_u64(rows, 0), index, column->name, column->type,
-                              lh_duck_text(rows, 1), &misfit);
+        code = lh_fail_misfit(&(struct lh_misfit){.code = c->request->replacing != 0
+                                                              ? LH_FINGERPRINT_CONFLICT
+                                                              : LH_BAD_DATA,
+                                                  .unit = "row",
+                                                  .line = lh_duck_u64(rows, 0),
+                                                  .column_index = index,
+                                                  .name = column->name,
+                                                  .type = column->type,
+                                                  .value = lh_duck_text(rows, 1),
+                                                  .by_dataset = c->request->schema != NULL},
+                              &misfit);
     LH_TRY(lh_duck_rows_close(&rows, err));
     if (code != LH_OK)
         *err = misfit;
