@@ -126,16 +126,18 @@ static lh_code put_mirror(void *service, struct lh_http_exchange *x, struct lh_e
     }
 }
 
-static void count_cancel(void *ctx)
+static void on_cancel(void *ctx)
 {
-    atomic_fetch_add((atomic_int *)ctx, 1);
+    atomic_fetch_add(&cancel_calls, 1);
+    atomic_store((atomic_bool *)ctx, true);
 }
 
 static lh_code get_wait(void *service, struct lh_http_exchange *x, struct lh_error *err)
 {
     (void)service;
-    lh_http_on_cancel(x, count_cancel, &cancel_calls);
-    for (int i = 0; i < 60000 && !lh_http_cancelled(x) && atomic_load(&hold); i++)
+    atomic_bool told = false;
+    lh_http_on_cancel(x, on_cancel, &told);
+    for (int i = 0; i < 60000 && !atomic_load(&told) && atomic_load(&hold); i++)
         lh_sleep_ms(1);
     lh_http_on_cancel(x, NULL, NULL);
     if (lh_http_cancelled(x))
