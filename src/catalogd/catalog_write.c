@@ -213,21 +213,28 @@ static lh_code need_dataset(struct lh_catalog *catalog, struct lh_entry *entry, 
     return LH_OK;
 }
 
+/* With the turn. *ret_deleted: the state that was removed. */
 static lh_code delete_entry(struct lh_catalog *catalog, struct lh_entry *entry, lh_str name,
                             struct lh_dataset **ret_deleted, struct lh_error *err)
 {
     const struct budget budget = budget_of(catalog);
-    LH_TRY(need_dataset(catalog, entry, name, &budget, err));
-    struct lh_dataset *deleted = lh_dataset_ref(entry->dataset);
-    lh_code code = lh_entry_delete(catalog, entry, budget.put, err);
-    if (code != LH_OK) {
-        lh_entry_set_doubtful(catalog, entry);
-        lh_dataset_unref(deleted);
-        return code;
+    for (unsigned attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        LH_TRY(need_dataset(catalog, entry, name, &budget, err));
+        struct lh_error failure = LH_ERROR_INIT;
+        lh_code code = lh_entry_delete(catalog, entry, entry->etag, budget.put, &failure);
+        if (code == LH_OK) {
+            *ret_deleted = lh_dataset_ref(entry->dataset);
+            lh_entry_publish(catalog, entry, NULL, "");
+            return LH_OK;
+        }
+        if (code != LH_PRECONDITION) {
+            *err = failure;
+            return code;
+        }
+        LH_TRY(lh_entry_reload(catalog, entry, budget.whole, err));
+        back_off(attempt);
     }
-    lh_entry_publish(catalog, entry, NULL, "");
-    *ret_deleted = deleted;
-    return LH_OK;
+    return lh_fail(err, LH_CONFLICT, "dataset '%.*s': others change it all the time", LH_FMT(name));
 }
 
 lh_code lh_catalog_delete(struct lh_catalog *catalog, lh_str name, bool purge, struct lh_error *err)
