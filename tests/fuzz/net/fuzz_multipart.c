@@ -5,26 +5,30 @@
 
 #include "base/check.h"
 
-static lh_code on_part(void *ctx, const struct lh_multipart_part *part, struct lh_error *err) {
+static lh_code on_part(void *ctx, const struct lh_multipart_part *part, struct lh_error *err)
+{
     (void)err;
     *(size_t *)ctx += part->name.len;
     return LH_OK;
 }
 
-static lh_code on_data(void *ctx, const void *bytes, size_t len, struct lh_error *err) {
+static lh_code on_data(void *ctx, const void *bytes, size_t len, struct lh_error *err)
+{
     (void)bytes;
     (void)err;
     *(size_t *)ctx += len;
     return LH_OK;
 }
 
-static lh_code on_end(void *ctx, struct lh_error *err) {
+static lh_code on_end(void *ctx, struct lh_error *err)
+{
     (void)ctx;
     (void)err;
     return LH_OK;
 }
 
-static lh_code parse(const uint8_t *data, size_t size, size_t piece, size_t *ret_total) {
+static lh_code parse(const uint8_t *data, size_t size, size_t piece, size_t *ret_total)
+{
     struct lh_error err = LH_ERROR_INIT;
     const struct lh_multipart_sink sink = {
         .ctx = ret_total, .on_part = on_part, .on_data = on_data, .on_end = on_end};
@@ -39,7 +43,8 @@ static lh_code parse(const uint8_t *data, size_t size, size_t piece, size_t *ret
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     size_t whole = 0;
     size_t pieces = 0;
     lh_code code = parse(data, size, size + 1, &whole);
