@@ -356,6 +356,7 @@ lh_code lh_http_server_start(const struct lh_http_server_options *options,
     struct lh_http_server *server = lh_calloc(1, sizeof(*server));
     server->magic = LH_HTTP_SERVER_MAGIC;
     server->options = *options;
+    server->options.host = NULL; /* need not outlive this call */
     server->port = port_of(listen_fd);
     uint64_t seed;
     lh_random_bytes(&seed, sizeof(seed));
@@ -404,9 +405,9 @@ size_t lh_http_server_stop(struct lh_http_server *server)
 {
     LH_CHECK_MAGIC(server, LH_HTTP_SERVER_MAGIC);
     atomic_store(&server->draining, true);
+    /* The event thread may be about to use the socket once more: it is shut, and closed at the end. */
     int listen_fd = MHD_quiesce_daemon(server->daemon);
-    if (listen_fd != MHD_INVALID_SOCKET)
-        close(listen_fd);
+    shutdown(listen_fd, SHUT_RDWR);
     size_t cancelled = 0;
     lh_deadline until = lh_deadline_in_ms(server->options.drain_timeout_ms);
     while (!wait_for_quiet(server, until)) {
@@ -415,6 +416,7 @@ size_t lh_http_server_stop(struct lh_http_server *server)
     }
     lh_http_sweeper_stop(&server->sweeper); /* from now on sockets close */
     MHD_stop_daemon(server->daemon);
+    close(listen_fd);
     server_free(server);
     return cancelled;
 }

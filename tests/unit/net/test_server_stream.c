@@ -521,8 +521,8 @@ LH_TEST(a_fast_body_behind_a_slow_handler_is_not_slow)
     struct lh_raw raw;
     LH_AUTO_FREE char *body = make_body(2 * MIB);
     lh_raw_open(&raw, port);
-    lh_raw_send(&raw, "PUT /sum HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 2 * MIB);
     atomic_store(&hold, true);
+    lh_raw_send(&raw, "PUT /sum HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 2 * MIB);
     lh_raw_send_bytes(&raw, body, 1 * MIB);
     lh_sleep_ms(700);
     atomic_store(&hold, false);
