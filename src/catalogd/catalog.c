@@ -237,14 +237,13 @@ static struct lh_dataset *swap(struct lh_catalog *catalog, struct lh_entry *entr
     bool same = before && dataset && strcmp(before->parts.nonce, dataset->parts.nonce) == 0;
     if (before && !dataset) {
         remove_name(catalog, entry);
-        lh_changes_add(&catalog->changes, before->parts.name, entry->id, LH_CHANGE_DELETE, 0);
+        lh_changes_add(&catalog->changes, before, LH_CHANGE_DELETE);
     }
     entry->dataset = dataset;
     if (dataset && !before)
         insert_name(catalog, entry);
     if (dataset && !same && !catalog->loading)
-        lh_changes_add(&catalog->changes, dataset->parts.name, entry->id, LH_CHANGE_COMMIT,
-                       lh_dataset_head(dataset)->id);
+        lh_changes_add(&catalog->changes, dataset, LH_CHANGE_COMMIT);
     if (entry->failure) {
         free(entry->failure);
         entry->failure = NULL;

@@ -109,14 +109,8 @@ static void list_everything(struct lh_catalog *catalog, struct lh_catalog_feed *
 {
     feed->reset = true;
     feed->changes = lh_calloc(catalog->named_count + 1, sizeof(*feed->changes));
-    for (size_t i = 0; i < catalog->named_count; i++) {
-        const struct lh_dataset *dataset = catalog->by_name[i]->dataset;
-        struct lh_change *change = &feed->changes[feed->count++];
-        change->dataset = lh_strndup(dataset->parts.name.ptr, dataset->parts.name.len);
-        memcpy(change->dataset_id, dataset->parts.id, LH_UUID_TEXT);
-        change->kind = LH_CHANGE_COMMIT;
-        change->snapshot = lh_dataset_head(dataset)->id;
-    }
+    for (size_t i = 0; i < catalog->named_count; i++)
+        feed->changes[feed->count++] = lh_change_of(catalog->by_name[i]->dataset, LH_CHANGE_COMMIT);
 }
 
 /* The mutex is held. Waits until there is something after `since`, or a reason to end. */

@@ -25,6 +25,11 @@ lh_code lh_catalog_saw(struct lh_catalog *catalog, lh_code code)
     return code;
 }
 
+void lh_catalog_note_store(struct lh_catalog *catalog, lh_code code)
+{
+    LH_IGNORE(lh_catalog_saw(catalog, code), "only remembered");
+}
+
 /* What the store has under an entry's key. */
 struct stored {
     struct lh_dataset *dataset; /* NULL: nothing, or a manifest that a rename made void */

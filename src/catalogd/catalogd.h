@@ -21,6 +21,10 @@
 
 struct lh_catalog;
 struct lh_objstore;
+struct lh_service;
+
+/* For the program's main (api_service.c). */
+extern const struct lh_service lh_catalogd_service;
 
 struct lh_catalog_options {
     struct lh_objstore *store; /* borrowed */
@@ -122,6 +126,8 @@ struct lh_catalog_stats {
     uint64_t conflicts; /* conditional puts that lost against another writer */
     bool store_away;    /* the last call to the store failed */
 };
+/* What a call to the store that was made elsewhere came to. */
+void lh_catalog_note_store(struct lh_catalog *catalog, lh_code code);
 void lh_catalog_stats(struct lh_catalog *catalog, struct lh_catalog_stats *ret_stats);
 
 #endif

@@ -25,17 +25,25 @@ void lh_changes_deinit(struct lh_changes *changes)
     *changes = (struct lh_changes){0};
 }
 
-void lh_changes_add(struct lh_changes *changes, lh_str dataset, const char *dataset_id,
-                    enum lh_change_kind kind, int64_t snapshot)
+struct lh_change lh_change_of(const struct lh_dataset *dataset, enum lh_change_kind kind)
+{
+    const struct lh_dataset_parts *parts = &dataset->parts;
+    struct lh_change change = {.dataset = lh_strndup(parts->name.ptr, parts->name.len),
+                               .kind = kind};
+    memcpy(change.dataset_id, parts->id, LH_UUID_TEXT);
+    if (kind == LH_CHANGE_COMMIT) {
+        memcpy(change.version, parts->nonce, LH_NONCE_SIZE);
+        change.snapshot = lh_dataset_head(dataset)->id;
+    }
+    return change;
+}
+
+void lh_changes_add(struct lh_changes *changes, const struct lh_dataset *dataset,
+                    enum lh_change_kind kind)
 {
     struct lh_change *change = &changes->ring[++changes->last % changes->capacity];
     free(change->dataset);
-    *change = (struct lh_change){
-        .dataset = lh_strndup(dataset.ptr, dataset.len),
-        .kind = kind,
-        .snapshot = snapshot,
-    };
-    memcpy(change->dataset_id, dataset_id, LH_UUID_TEXT);
+    *change = lh_change_of(dataset, kind);
 }
 
 void lh_changes_cursor(const struct lh_changes *changes, char out[LH_CURSOR_SIZE])

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/str.h"
+#include "catalogd/dataset.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@ enum lh_change_kind { LH_CHANGE_COMMIT, LH_CHANGE_DELETE };
 struct lh_change {
     char *dataset;
     char dataset_id[LH_UUID_TEXT];
+    char version[LH_NONCE_SIZE]; /* of the new state: its nonce; "" for a delete */
     enum lh_change_kind kind;
     int64_t snapshot; /* the new head; 0 for a delete */
 };
@@ -35,8 +37,11 @@ struct lh_changes {
 void lh_changes_init(struct lh_changes *changes, size_t capacity);
 void lh_changes_deinit(struct lh_changes *changes);
 
-void lh_changes_add(struct lh_changes *changes, lh_str dataset, const char *dataset_id,
-                    enum lh_change_kind kind, int64_t snapshot);
+/* `dataset` is the new state, or, for a delete, the one that is gone. */
+void lh_changes_add(struct lh_changes *changes, const struct lh_dataset *dataset,
+                    enum lh_change_kind kind);
+/* One change as the ring keeps it; its text is the caller's to free. */
+struct lh_change lh_change_of(const struct lh_dataset *dataset, enum lh_change_kind kind);
 
 /* The cursor that stands behind the newest change. */
 void lh_changes_cursor(const struct lh_changes *changes, char out[LH_CURSOR_SIZE]);
