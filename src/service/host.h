@@ -16,10 +16,11 @@ enum lh_phase { LH_PHASE_STARTING, LH_PHASE_READY, LH_PHASE_STOPPING };
 struct lh_service_host {
     const struct lh_service *service;
     struct lh_settings settings;
-    void *state; /* of the service, between its open and close */
-    char *dir;   /* data_dir/<name>, NULL for a service without data */
-    int lock_fd; /* data_dir/<name>.lock */
-    struct lh_http_client *client;
+    void *state;                   /* of the service, between its open and close */
+    char *dir;                     /* data_dir/<name>, NULL for a service without data */
+    int lock_fd;                   /* data_dir/<name>.lock */
+    struct lh_http_client *client; /* NULL until it is asked for */
+    void (*free_client)(struct lh_http_client *client);
     struct lh_http_server *server;
     struct lh_route *routes; /* the built-in ones and the service's */
     size_t route_count;

@@ -14,13 +14,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
-#include "net/http_client.h"
 #include "service/command_line.h"
 #include "service/host.h"
+#include "service/memory.h"
 #include "service/notify.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <string.h>
@@ -29,7 +28,6 @@
 
 enum {
     EXIT_USAGE = 2,
-    CLIENT_CONNECT_TIMEOUT_MS = 1000,
     OPEN_FILES_WANTED = 65536,
 };
 
@@ -40,20 +38,6 @@ struct lh_service_host lh_host = {.lock_fd = -1};
 extern char **environ;
 
 /* ---- for the services ---- */
-
-struct lh_http_client *lh_service_client(struct lh_service_host *host)
-{
-    if (host->client == NULL) {
-        const struct lh_http_client_options options = {
-            .connections_idle_max = (size_t)host->settings.http.workers_max,
-            .connect_timeout_ms = CLIENT_CONNECT_TIMEOUT_MS,
-            .user_agent = host->service->name,
-        };
-        struct lh_error err = LH_ERROR_INIT;
-        LH_CHECK(lh_http_client_new(&options, &host->client, &err) == LH_OK);
-    }
-    return host->client;
-}
 
 const char *lh_service_dir(struct lh_service_host *host)
 {
@@ -107,11 +91,7 @@ static void limit_process(void)
         files.rlim_cur = wanted;
         LH_CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
     }
-    /* An arena per thread would keep what 64 workers once needed. Windows of streams (256 KiB) come
-     * from the heap and are reused; what is larger goes back to the system when it is freed. */
-    mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 1 << 20);
-    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    lh_memory_limit_arenas();
 }
 
 /* The data folder of this service, and the lock that keeps a second process of its kind out of it.
@@ -214,6 +194,7 @@ static void announce_ready(struct lh_service_host *host)
     lh_notify_line("ready\n");
     lh_notify_close();
     lh_notify_systemd("READY=1");
+    lh_memory_trim();
 }
 
 /* ---- a life ---- */
@@ -260,7 +241,8 @@ static lh_code open_and_serve(struct lh_service_host *host, bool insecure, struc
 
 static void host_deinit(struct lh_service_host *host)
 {
-    lh_http_client_free(host->client);
+    if (host->free_client != NULL)
+        host->free_client(host->client);
     if (host->lock_fd >= 0)
         close(host->lock_fd);
     free(host->dir);
