@@ -248,7 +248,7 @@ static bool take_clock(lh_str *rest, int64_t *ret_second_of_day)
         return false;
     if (hour > 23 || minute > 59 || second > 60)
         return false;
-    *ret_second_of_day = (int64_t)hour * 3600 + minute * 60 + second;
+    *ret_second_of_day = (int64_t)hour * 3600 + (int64_t)minute * 60 + second;
     return true;
 }
 
@@ -274,9 +274,9 @@ static bool take_fraction(lh_str *rest, int64_t *ret_ms)
     unsigned digit;
     if (!take_digits(rest, 1, &digit))
         return false;
-    int64_t ms = digit * 100;
+    int64_t ms = (int64_t)digit * 100;
     for (unsigned weight = 10; take_digits(rest, 1, &digit); weight /= 10)
-        ms += digit * weight;
+        ms += (int64_t)digit * weight;
     *ret_ms = ms;
     return true;
 }

@@ -62,7 +62,7 @@ static void fill(struct lh_error *err, lh_code code, int sys_errno, const char *
     memcpy(err->message, message, strlen(message) + 1);
 }
 
-lh_code lh_fail(struct lh_error *err, lh_code code, const char *format, ...)
+lh_code lh_fail_call(struct lh_error *err, lh_code code, const char *format, ...)
 {
     LH_CHECK(code != LH_OK);
     char message[LH_ERROR_MESSAGE_MAX];
@@ -100,7 +100,7 @@ __attribute__((format(printf, 3, 4))) static void join_cut(char *out, size_t out
     va_end(args);
 }
 
-lh_code lh_fail_errno(struct lh_error *err, const char *format, ...)
+lh_code lh_fail_errno_call(struct lh_error *err, const char *format, ...)
 {
     int sys_errno = errno;
     char what[LH_ERROR_MESSAGE_MAX];
@@ -117,7 +117,7 @@ lh_code lh_fail_errno(struct lh_error *err, const char *format, ...)
     return err->code;
 }
 
-lh_code lh_hint(struct lh_error *err, const char *format, ...)
+lh_code lh_hint_call(struct lh_error *err, const char *format, ...)
 {
     LH_CHECK(err->code != LH_OK);
     char hint[LH_ERROR_HINT_MAX];
@@ -129,7 +129,7 @@ lh_code lh_hint(struct lh_error *err, const char *format, ...)
     return err->code;
 }
 
-lh_code lh_fail_context(struct lh_error *err, const char *format, ...)
+lh_code lh_fail_context_call(struct lh_error *err, const char *format, ...)
 {
     LH_CHECK(err->code != LH_OK);
     char context[LH_ERROR_MESSAGE_MAX];

@@ -48,22 +48,37 @@ struct lh_error {
 
 /* Fills *err and returns `code`, so that a failure is one statement: return lh_fail(...).
  * Overlong messages are cut at a character boundary. Clears hint, position and excerpt. */
-lh_code lh_fail(struct lh_error *err, lh_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4), warn_unused_result));
+#define lh_fail(err, code, ...) LH_NEVER_OK(lh_fail_call((err), (code), __VA_ARGS__))
 
 /* The same for a failed system call: picks the code from errno (ENOSPC and EDQUOT give
  * LH_STORAGE_FULL, ENOENT LH_NOT_FOUND, ENOMEM LH_NO_MEMORY, the rest LH_IO) and appends its text.
  * The only caller of strerror. */
-lh_code lh_fail_errno(struct lh_error *err, const char *format, ...)
-    __attribute__((format(printf, 2, 3), warn_unused_result));
+#define lh_fail_errno(err, ...) LH_NEVER_OK(lh_fail_errno_call((err), __VA_ARGS__))
 
 /* Adds to a failure that lh_fail made; each returns err->code. */
-lh_code lh_hint(struct lh_error *err, const char *format, ...)
-    __attribute__((format(printf, 2, 3), warn_unused_result));
+#define lh_hint(err, ...) LH_NEVER_OK(lh_hint_call((err), __VA_ARGS__))
 
 /* Puts "context: " in front of the message and returns err->code. */
-lh_code lh_fail_context(struct lh_error *err, const char *format, ...)
+#define lh_fail_context(err, ...) LH_NEVER_OK(lh_fail_context_call((err), __VA_ARGS__))
+
+/* The functions behind the names above, which tell compiler and analyser that a failure is one:
+ * without that, both believe in outputs left unset by a success that cannot be. */
+lh_code lh_fail_call(struct lh_error *err, lh_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4), warn_unused_result));
+lh_code lh_fail_errno_call(struct lh_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3), warn_unused_result));
+lh_code lh_hint_call(struct lh_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3), warn_unused_result));
+lh_code lh_fail_context_call(struct lh_error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3), warn_unused_result));
+
+static inline lh_code lh_never_ok(lh_code code)
+{
+    if (code == LH_OK)
+        __builtin_unreachable();
+    return code;
+}
+#define LH_NEVER_OK(call) lh_never_ok(call)
 
 /* Facts of the table. `lh_code_from_word` gives LH_INTERNAL for a word that is not in it. */
 int lh_code_status(lh_code code);

@@ -315,10 +315,10 @@ uint64_t lh_resident_bytes(void)
     char text[128];
     ssize_t len = read(fd, text, sizeof(text));
     lh_str rest = lh_str_of(text, len > 0 ? (size_t)len : 0);
-    lh_str word;
+    lh_str size, resident;
     uint64_t pages = 0;
-    if (!lh_str_next(&rest, ' ', &word) || !lh_str_next(&rest, ' ', &word) ||
-        !lh_str_to_u64(word, &pages))
+    if (!lh_str_next(&rest, ' ', &size) || !lh_str_next(&rest, ' ', &resident) ||
+        !lh_str_to_u64(resident, &pages))
         return 0;
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
