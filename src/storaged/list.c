@@ -104,7 +104,7 @@ static void after_key(lh_str key, struct position *ret)
 
 static bool begins_with(lh_str key, lh_str prefix)
 {
-    return key.len >= prefix.len && memcmp(key.ptr, prefix.ptr, prefix.len) == 0;
+    return lh_str_eq(lh_str_of(key.ptr, key.len < prefix.len ? key.len : prefix.len), prefix);
 }
 
 /* The key up to and with its first delimiter behind the prefix; LH_STR_NONE if it has none. */
