@@ -42,9 +42,9 @@ lh_code lh_batch_check_unique(const struct lh_batch *batch, struct lh_error *err
     return LH_OK;
 }
 
-struct lh_index_need lh_batch_need(const struct lh_batch *batch)
+struct lh_vindex_need lh_batch_need(const struct lh_batch *batch)
 {
-    struct lh_index_need need = {0};
+    struct lh_vindex_need need = {0};
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->changes[i].kind != LH_CHANGE_UPSERT)
             continue;

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/mem.h"
 #include "vectord/index.h"
 
 enum lh_change_kind { LH_CHANGE_UPSERT = 1, LH_CHANGE_DELETE = 2 };
@@ -38,7 +39,7 @@ void lh_batch_add(struct lh_batch *batch, const struct lh_change *change); /* co
 lh_code lh_batch_check_unique(const struct lh_batch *batch, struct lh_error *err);
 
 /* What applying it takes at most. */
-struct lh_index_need lh_batch_need(const struct lh_batch *batch);
+struct lh_vindex_need lh_batch_need(const struct lh_batch *batch);
 
 /* The first bytes of an id for a message, cut at a character's boundary. */
 lh_str lh_id_excerpt(lh_str id);

@@ -128,7 +128,6 @@ void lh_hnsw_delete(struct lh_hnsw *graph, uint32_t slot)
 
 const float *lh_hnsw_vector(const struct lh_hnsw *graph, uint32_t slot)
 {
-    LH_CHECK(slot < graph->count);
     return lh_hnsw_row(graph, (int32_t)slot);
 }
 

@@ -121,7 +121,8 @@ size_t lh_hnsw_scan(const struct lh_hnsw *graph, const float *query, size_t k,
  * inner product, negated. */
 float lh_hnsw_distance(enum lh_metric metric, float order);
 
-/* The padded row of a slot; stays valid and unchanged as long as the graph. */
+/* The padded row of a slot that was handed out; stays valid and unchanged as long as the graph. May
+ * be called beside the writer. */
 const float *lh_hnsw_vector(const struct lh_hnsw *graph, uint32_t slot);
 bool lh_hnsw_is_dead(const struct lh_hnsw *graph, uint32_t slot);
 

@@ -33,7 +33,7 @@ void lh_budget_give(struct lh_budget *budget, uint64_t bytes)
         atomic_fetch_sub(&budget->used_bytes, bytes);
 }
 
-static uint64_t slot_bytes(const struct lh_index *index)
+static uint64_t slot_bytes(const struct lh_vindex *index)
 {
     return lh_hnsw_slot_bytes(&index->graph.options) + 2 * sizeof(uint64_t);
 }
@@ -53,7 +53,7 @@ static uint64_t table_bytes(const struct lh_id_table *table)
     return table->entries == NULL ? 0 : ((uint64_t)table->mask + 1) * sizeof(*table->entries);
 }
 
-uint64_t lh_index_bytes(const struct lh_index *index)
+uint64_t lh_vindex_bytes(const struct lh_vindex *index)
 {
     uint32_t count = index->graph.count;
     return count * slot_bytes(index) + end_of(&index->id_ends, count) +
@@ -63,10 +63,10 @@ uint64_t lh_index_bytes(const struct lh_index *index)
 
 /* ---- life ---- */
 
-lh_code lh_index_new(const struct lh_index_config *config, struct lh_budget *budget,
-                     uint64_t reserve_bytes, struct lh_index **ret_index, struct lh_error *err)
+lh_code lh_vindex_new(const struct lh_vindex_config *config, struct lh_budget *budget,
+                      uint64_t reserve_bytes, struct lh_vindex **ret_index, struct lh_error *err)
 {
-    struct lh_index *index = lh_calloc(1, sizeof(*index));
+    struct lh_vindex *index = lh_calloc(1, sizeof(*index));
     index->magic = INDEX_MAGIC;
     atomic_init(&index->references, 1);
     index->config = *config;
@@ -91,21 +91,21 @@ lh_code lh_index_new(const struct lh_index_config *config, struct lh_budget *bud
     if (code == LH_OK)
         code = lh_rows_init(&index->metadata, reserve_bytes, err);
     if (code != LH_OK) {
-        lh_index_unref(index);
+        lh_vindex_unref(index);
         return code;
     }
     *ret_index = index;
     return LH_OK;
 }
 
-struct lh_index *lh_index_ref(struct lh_index *index)
+struct lh_vindex *lh_vindex_ref(struct lh_vindex *index)
 {
     LH_CHECK_MAGIC(index, INDEX_MAGIC);
     atomic_fetch_add(&index->references, 1);
     return index;
 }
 
-void lh_index_unref(struct lh_index *index)
+void lh_vindex_unref(struct lh_vindex *index)
 {
     if (index == NULL)
         return;
@@ -141,7 +141,7 @@ static void table_put(struct lh_id_table *table, uint32_t tag, int32_t slot)
 }
 
 /* The place of an id, or -1. */
-static int64_t table_find(const struct lh_index *index, lh_str id, uint32_t tag)
+static int64_t table_find(const struct lh_vindex *index, lh_str id, uint32_t tag)
 {
     const struct lh_id_table *table = &index->table;
     if (table->entries == NULL)
@@ -149,7 +149,7 @@ static int64_t table_find(const struct lh_index *index, lh_str id, uint32_t tag)
     for (uint32_t at = tag & table->mask; table->entries[at].slot >= 0;
          at = (at + 1) & table->mask) {
         const struct lh_id_entry *entry = &table->entries[at];
-        if (entry->tag == tag && lh_str_eq(lh_index_id(index, (uint32_t)entry->slot), id))
+        if (entry->tag == tag && lh_str_eq(lh_vindex_id(index, (uint32_t)entry->slot), id))
             return at;
     }
     return -1;
@@ -194,11 +194,11 @@ static bool table_fits(const struct lh_id_table *table, uint64_t items)
 }
 
 /* Fills next_table beside readers, who use `table` until the next apply. */
-static lh_code grow_table(struct lh_index *index, uint32_t items, struct lh_error *err)
+static lh_code grow_table(struct lh_vindex *index, uint32_t items, struct lh_error *err)
 {
     free(index->last_table.entries); /* its readers were excluded when it was replaced */
     index->last_table.entries = NULL;
-    uint64_t wanted = (uint64_t)lh_index_live(index) + items;
+    uint64_t wanted = (uint64_t)lh_vindex_live(index) + items;
     if (table_fits(&index->table, wanted) || table_fits(&index->next_table, wanted))
         return LH_OK;
     struct lh_id_table grown;
@@ -213,7 +213,7 @@ static lh_code grow_table(struct lh_index *index, uint32_t items, struct lh_erro
 }
 
 /* Readers are excluded. */
-static void use_next_table(struct lh_index *index)
+static void use_next_table(struct lh_vindex *index)
 {
     if (index->next_table.entries == NULL)
         return;
@@ -225,8 +225,8 @@ static void use_next_table(struct lh_index *index)
 
 /* ---- writing ---- */
 
-lh_code lh_index_reserve(struct lh_index *index, const struct lh_index_need *need,
-                         struct lh_error *err)
+lh_code lh_vindex_reserve(struct lh_vindex *index, const struct lh_vindex_need *need,
+                          struct lh_error *err)
 {
     LH_CHECK_MAGIC(index, INDEX_MAGIC);
     uint64_t slots = (uint64_t)index->graph.count + need->items;
@@ -259,12 +259,12 @@ static void append(struct lh_rows *bytes, struct lh_rows *ends, uint32_t slot, l
     ((uint64_t *)(void *)ends->base)[slot] = start + text.len;
 }
 
-bool lh_index_upsert(struct lh_index *index, lh_str id, const float *vector, lh_str metadata,
-                     struct lh_hnsw_scratch *scratch)
+bool lh_vindex_upsert(struct lh_vindex *index, lh_str id, const float *vector, lh_str metadata,
+                      struct lh_hnsw_scratch *scratch)
 {
     LH_CHECK_MAGIC(index, INDEX_MAGIC);
     use_next_table(index);
-    bool updated = lh_index_delete(index, id);
+    bool updated = lh_vindex_delete(index, id);
     append(&index->ids, &index->id_ends, index->graph.count, id);
     append(&index->metadata, &index->metadata_ends, index->graph.count, metadata);
     uint32_t slot = lh_hnsw_add(&index->graph, vector, scratch);
@@ -272,7 +272,7 @@ bool lh_index_upsert(struct lh_index *index, lh_str id, const float *vector, lh_
     return updated;
 }
 
-bool lh_index_delete(struct lh_index *index, lh_str id)
+bool lh_vindex_delete(struct lh_vindex *index, lh_str id)
 {
     LH_CHECK_MAGIC(index, INDEX_MAGIC);
     use_next_table(index);
@@ -293,24 +293,24 @@ static lh_str text_of(const struct lh_rows *bytes, const struct lh_rows *ends, u
     return lh_str_of((const char *)bytes->base + start, ends_of(ends)[slot] - start);
 }
 
-lh_str lh_index_id(const struct lh_index *index, uint32_t slot)
+lh_str lh_vindex_id(const struct lh_vindex *index, uint32_t slot)
 {
     return text_of(&index->ids, &index->id_ends, slot);
 }
 
-lh_str lh_index_metadata(const struct lh_index *index, uint32_t slot)
+lh_str lh_vindex_metadata(const struct lh_vindex *index, uint32_t slot)
 {
     return text_of(&index->metadata, &index->metadata_ends, slot);
 }
 
-int32_t lh_index_find(const struct lh_index *index, lh_str id)
+int32_t lh_vindex_find(const struct lh_vindex *index, lh_str id)
 {
     LH_CHECK_MAGIC(index, INDEX_MAGIC);
     int64_t at = table_find(index, id, tag_of(id));
     return at < 0 ? -1 : index->table.entries[at].slot;
 }
 
-uint32_t lh_index_live(const struct lh_index *index)
+uint32_t lh_vindex_live(const struct lh_vindex *index)
 {
     return index->graph.count - index->graph.dead_count;
 }
@@ -331,25 +331,25 @@ static lh_code check_ends(const struct lh_rows *ends, uint32_t count, uint64_t l
 }
 
 /* The caller has seen to it that the last ends are the sizes of the arrays. */
-lh_code lh_index_load_finish(struct lh_index *index, struct lh_error *err)
+lh_code lh_vindex_load_finish(struct lh_vindex *index, struct lh_error *err)
 {
     uint32_t count = index->graph.count;
     LH_TRY(check_ends(&index->id_ends, count, 1, LH_ITEM_ID_MAX, "id", err));
     LH_TRY(check_ends(&index->metadata_ends, count, 0, UINT32_MAX, "metadata", err));
     free(index->table.entries);
     index->table.entries = NULL;
-    LH_TRY(table_new(&index->table, lh_index_live(index), err));
+    LH_TRY(table_new(&index->table, lh_vindex_live(index), err));
     for (uint32_t slot = 0; slot < count; slot++) {
-        lh_str id = lh_index_id(index, slot);
-        if (!lh_utf8_valid(id) || !lh_utf8_valid(lh_index_metadata(index, slot)))
+        lh_str id = lh_vindex_id(index, slot);
+        if (!lh_utf8_valid(id) || !lh_utf8_valid(lh_vindex_metadata(index, slot)))
             return lh_fail(err, LH_CORRUPT, "the texts of slot %u are not UTF-8", slot);
         if (lh_hnsw_is_dead(&index->graph, slot))
             continue;
-        if (lh_index_find(index, id) >= 0)
+        if (lh_vindex_find(index, id) >= 0)
             return lh_fail(err, LH_CORRUPT, "the id of slot %u stands twice", slot);
         table_put(&index->table, tag_of(id), (int32_t)slot);
     }
-    uint64_t bytes = lh_index_bytes(index);
+    uint64_t bytes = lh_vindex_bytes(index);
     if (bytes > index->taken_bytes) {
         LH_TRY(lh_budget_take(index->budget, bytes - index->taken_bytes, err));
         index->taken_bytes = bytes;
@@ -357,7 +357,7 @@ lh_code lh_index_load_finish(struct lh_index *index, struct lh_error *err)
     return LH_OK;
 }
 
-lh_code lh_index_check(const struct lh_index *index, struct lh_error *err)
+lh_code lh_vindex_check(const struct lh_vindex *index, struct lh_error *err)
 {
     LH_TRY(lh_hnsw_check(&index->graph, err));
     LH_TRY(check_ends(&index->id_ends, index->graph.count, 1, LH_ITEM_ID_MAX, "id", err));
@@ -365,12 +365,12 @@ lh_code lh_index_check(const struct lh_index *index, struct lh_error *err)
     uint32_t entries = 0;
     for (uint64_t i = 0; index->table.entries != NULL && i <= index->table.mask; i++)
         entries += index->table.entries[i].slot >= 0;
-    if (entries != lh_index_live(index))
+    if (entries != lh_vindex_live(index))
         return lh_fail(err, LH_CORRUPT, "the table holds %u ids, %u items live", entries,
-                       lh_index_live(index));
+                       lh_vindex_live(index));
     for (uint32_t slot = 0; slot < index->graph.count; slot++) {
         if (!lh_hnsw_is_dead(&index->graph, slot) &&
-            lh_index_find(index, lh_index_id(index, slot)) != (int32_t)slot)
+            lh_vindex_find(index, lh_vindex_id(index, slot)) != (int32_t)slot)
             return lh_fail(err, LH_CORRUPT, "the id of slot %u is not found", slot);
     }
     return LH_OK;

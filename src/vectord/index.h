@@ -1,5 +1,5 @@
 /*
- * lh_index: one vector index in memory: the graph, the caller's ids, the metadata. An item that is
+ * lh_vindex: one vector index in memory: the graph, the caller's ids, the metadata. An item that is
  * updated gets a new slot and its old one dies; slots die, but their bytes stay until the index is
  * rebuilt. So whoever holds a reference may read any slot's id, metadata and vector without a lock.
  *
@@ -23,7 +23,7 @@
 enum { LH_INDEX_NAME_MAX = 128, LH_ITEM_ID_MAX = 256 };
 
 /* What an index is: fixed when it is created. */
-struct lh_index_config {
+struct lh_vindex_config {
     char name[LH_INDEX_NAME_MAX + 1];
     uint32_t dimension;
     enum lh_metric metric;
@@ -55,12 +55,12 @@ struct lh_id_table {
     uint32_t mask; /* entries - 1 */
 };
 
-struct lh_index {
+struct lh_vindex {
     uint32_t magic;
     atomic_int references;
-    struct lh_index_config config;
+    struct lh_vindex_config config;
     struct lh_budget *budget;
-    uint64_t taken_bytes; /* from the budget; the writer's */
+    atomic_uint_fast64_t taken_bytes; /* from the budget; changed by the writer alone */
     struct lh_hnsw graph;
     struct lh_rows id_ends;       /* uint64_t: end of the slot's id in `ids` */
     struct lh_rows ids;           /* bytes */
@@ -73,13 +73,13 @@ struct lh_index {
 
 /* An empty index with one reference. The budget is borrowed and may be NULL. `reserve_bytes`:
  * address space for each kind of data. LH_INDEX_MEMORY. */
-lh_code lh_index_new(const struct lh_index_config *config, struct lh_budget *budget,
-                     uint64_t reserve_bytes, struct lh_index **ret_index, struct lh_error *err);
-struct lh_index *lh_index_ref(struct lh_index *index);
-void lh_index_unref(struct lh_index *index); /* accepts NULL; the last one frees */
+lh_code lh_vindex_new(const struct lh_vindex_config *config, struct lh_budget *budget,
+                      uint64_t reserve_bytes, struct lh_vindex **ret_index, struct lh_error *err);
+struct lh_vindex *lh_vindex_ref(struct lh_vindex *index);
+void lh_vindex_unref(struct lh_vindex *index); /* accepts NULL; the last one frees */
 
 /* What a batch will need at most. */
-struct lh_index_need {
+struct lh_vindex_need {
     uint32_t items;
     uint64_t id_bytes;
     uint64_t metadata_bytes;
@@ -87,31 +87,31 @@ struct lh_index_need {
 
 /* Makes room, so that applying the batch cannot fail; may run beside readers. LH_INDEX_MEMORY, with
  * everything as before. */
-lh_code lh_index_reserve(struct lh_index *index, const struct lh_index_need *need,
-                         struct lh_error *err);
+lh_code lh_vindex_reserve(struct lh_vindex *index, const struct lh_vindex_need *need,
+                          struct lh_error *err);
 
 /* Puts an item whose vector is prepared (lh_vector_prepare). True if there was one of that id. */
-bool lh_index_upsert(struct lh_index *index, lh_str id, const float *vector, lh_str metadata,
-                     struct lh_hnsw_scratch *scratch);
+bool lh_vindex_upsert(struct lh_vindex *index, lh_str id, const float *vector, lh_str metadata,
+                      struct lh_hnsw_scratch *scratch);
 /* False if there was none. */
-bool lh_index_delete(struct lh_index *index, lh_str id);
+bool lh_vindex_delete(struct lh_vindex *index, lh_str id);
 
 /* The live slot of an id, or -1. */
-int32_t lh_index_find(const struct lh_index *index, lh_str id);
+int32_t lh_vindex_find(const struct lh_vindex *index, lh_str id);
 
 /* Borrowed for as long as the reference is held. Any slot, dead ones too. */
-lh_str lh_index_id(const struct lh_index *index, uint32_t slot);
-lh_str lh_index_metadata(const struct lh_index *index, uint32_t slot); /* len 0 = none */
+lh_str lh_vindex_id(const struct lh_vindex *index, uint32_t slot);
+lh_str lh_vindex_metadata(const struct lh_vindex *index, uint32_t slot); /* len 0 = none */
 
-uint32_t lh_index_live(const struct lh_index *index);
-uint64_t lh_index_bytes(const struct lh_index *index);
+uint32_t lh_vindex_live(const struct lh_vindex *index);
+uint64_t lh_vindex_bytes(const struct lh_vindex *index);
 
 /* After the arrays were loaded: checks ids and metadata, builds the table. LH_CORRUPT. */
-lh_code lh_index_load_finish(struct lh_index *index, struct lh_error *err);
+lh_code lh_vindex_load_finish(struct lh_vindex *index, struct lh_error *err);
 
 /* Validator: everything of lh_hnsw_check, and: ids well-formed, every live id found, table exact.
  */
-lh_code lh_index_check(const struct lh_index *index, struct lh_error *err);
+lh_code lh_vindex_check(const struct lh_vindex *index, struct lh_error *err);
 
 /* "cosine", "l2", "ip". */
 const char *lh_metric_name(enum lh_metric metric);

@@ -42,8 +42,8 @@ enum { LH_ENVELOPE_BYTES_MAX = 64 << 10 };
 
 /* An index as it was at one moment. */
 struct lh_frozen {
-    struct lh_index *index; /* a reference */
-    uint64_t sequence;      /* of the last log object that is in it */
+    struct lh_vindex *index; /* a reference */
+    uint64_t sequence;       /* of the last log object that is in it */
     uint32_t count;
     uint32_t dead_count;
     int32_t entry;
@@ -56,7 +56,7 @@ struct lh_frozen {
 };
 
 /* No change may be made to the index meanwhile; searches may run. LH_NO_MEMORY. */
-lh_code lh_frozen_new(struct lh_index *index, uint64_t sequence, struct lh_frozen **ret_frozen,
+lh_code lh_frozen_new(struct lh_vindex *index, uint64_t sequence, struct lh_frozen **ret_frozen,
                       struct lh_error *err);
 void lh_frozen_free(struct lh_frozen *frozen); /* accepts NULL */
 
@@ -95,11 +95,11 @@ lh_code lh_lhv1_reader_feed(void *ctx, const void *bytes, size_t len, struct lh_
 
 /* The end of the object: verifies all checksums and every index in the arrays before it hands out
  * the index (one reference) and the last sequence that is in it. */
-lh_code lh_lhv1_reader_finish(struct lh_lhv1_reader *reader, struct lh_index **ret_index,
+lh_code lh_lhv1_reader_finish(struct lh_lhv1_reader *reader, struct lh_vindex **ret_index,
                               uint64_t *ret_sequence, struct lh_error *err);
 
 /* What the envelope said, once it has been read; NULL before. */
-const struct lh_index_config *lh_lhv1_reader_config(const struct lh_lhv1_reader *reader,
-                                                    uint64_t *ret_sequence);
+const struct lh_vindex_config *lh_lhv1_reader_config(const struct lh_lhv1_reader *reader,
+                                                     uint64_t *ret_sequence);
 
 #endif

@@ -25,16 +25,16 @@ struct lh_lhv1_reader {
     struct lh_lhv1_limits limits;
     struct lh_buf head;  /* the prefix, then the envelope */
     uint64_t head_bytes; /* of both; 0 until the prefix is there */
-    struct lh_index_config config;
+    struct lh_vindex_config config;
     uint64_t sequence;
     uint32_t count;
     uint32_t block_count;
     uint64_t graph_bytes;
     uint64_t graph_sum;
     struct section sections[LH_SECTION_COUNT];
-    struct lh_index *index; /* made when the envelope is complete */
-    uint64_t position;      /* in the graph */
-    size_t section;         /* the one at the position, or the next */
+    struct lh_vindex *index; /* made when the envelope is complete */
+    uint64_t position;       /* in the graph */
+    size_t section;          /* the one at the position, or the next */
     struct lh_xxh3 *running_sum;
 };
 
@@ -55,13 +55,13 @@ void lh_lhv1_reader_free(struct lh_lhv1_reader *reader)
     LH_CHECK_MAGIC(reader, READER_MAGIC);
     reader->magic = 0;
     lh_buf_deinit(&reader->head);
-    lh_index_unref(reader->index);
+    lh_vindex_unref(reader->index);
     lh_xxh3_free(reader->running_sum);
     free(reader);
 }
 
-const struct lh_index_config *lh_lhv1_reader_config(const struct lh_lhv1_reader *reader,
-                                                    uint64_t *ret_sequence)
+const struct lh_vindex_config *lh_lhv1_reader_config(const struct lh_lhv1_reader *reader,
+                                                     uint64_t *ret_sequence)
 {
     LH_CHECK_MAGIC(reader, READER_MAGIC);
     if (reader->index == NULL)
@@ -111,7 +111,7 @@ static lh_code need_text(const json_t *object, const char *key, char *out, size_
 
 static lh_code read_config(struct lh_lhv1_reader *reader, const json_t *root, struct lh_error *err)
 {
-    struct lh_index_config *config = &reader->config;
+    struct lh_vindex_config *config = &reader->config;
     uint64_t dimension, m, ef_construction;
     lh_str metric, quantization, created;
     LH_TRY(need_text(root, "name", config->name, sizeof(config->name), err));
@@ -169,7 +169,7 @@ static lh_code read_sections(struct lh_lhv1_reader *reader, const json_t *root,
 static lh_code check_sizes(struct lh_lhv1_reader *reader, struct lh_error *err)
 {
     const struct section *sections = reader->sections;
-    const struct lh_index_config *config = &reader->config;
+    const struct lh_vindex_config *config = &reader->config;
     uint64_t count = reader->count; /* < 2^31, and no row has 2^19 bytes: no product overflows */
     const uint64_t expected[LH_SECTION_COUNT] = {
         [LH_SECTION_VECTORS] = count * lh_row_floats(config->dimension) * sizeof(float),
@@ -204,8 +204,8 @@ static lh_code make_index(struct lh_lhv1_reader *reader, struct lh_error *err)
 {
     struct section *sections = reader->sections;
     const struct lh_lhv1_limits *limits = &reader->limits;
-    struct lh_index *index;
-    LH_TRY(lh_index_new(&reader->config, limits->budget, limits->reserve_bytes, &index, err));
+    struct lh_vindex *index;
+    LH_TRY(lh_vindex_new(&reader->config, limits->budget, limits->reserve_bytes, &index, err));
     reader->index = index;
     LH_TRY(lh_budget_take(limits->budget, reader->graph_bytes, err));
     index->taken_bytes = reader->graph_bytes;
@@ -363,20 +363,20 @@ static uint64_t last_end(const struct lh_rows *ends, uint32_t count)
     return count == 0 ? 0 : ((const uint64_t *)(const void *)ends->base)[count - 1];
 }
 
-lh_code lh_lhv1_reader_finish(struct lh_lhv1_reader *reader, struct lh_index **ret_index,
+lh_code lh_lhv1_reader_finish(struct lh_lhv1_reader *reader, struct lh_vindex **ret_index,
                               uint64_t *ret_sequence, struct lh_error *err)
 {
     LH_CHECK_MAGIC(reader, READER_MAGIC);
     if (reader->index == NULL || reader->position != reader->graph_bytes)
         return lh_fail(err, LH_CORRUPT, "it is cut off");
     LH_TRY(check_sums(reader, err));
-    struct lh_index *index = reader->index;
+    struct lh_vindex *index = reader->index;
     LH_TRY(lh_hnsw_load_finish(&index->graph, reader->count, reader->block_count, err));
     if (last_end(&index->id_ends, reader->count) != reader->sections[LH_SECTION_IDS].bytes ||
         last_end(&index->metadata_ends, reader->count) !=
             reader->sections[LH_SECTION_METADATA].bytes)
         return lh_fail(err, LH_CORRUPT, "the texts do not fill their sections");
-    LH_TRY(lh_index_load_finish(index, err));
+    LH_TRY(lh_vindex_load_finish(index, err));
     *ret_index = LH_TAKE(reader->index);
     *ret_sequence = reader->sequence;
     return LH_OK;

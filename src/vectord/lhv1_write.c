@@ -43,7 +43,7 @@ static uint64_t end_of(const struct lh_rows *ends, uint32_t count)
     return count == 0 ? 0 : ((const uint64_t *)(const void *)ends->base)[count - 1];
 }
 
-lh_code lh_frozen_new(struct lh_index *index, uint64_t sequence, struct lh_frozen **ret_frozen,
+lh_code lh_frozen_new(struct lh_vindex *index, uint64_t sequence, struct lh_frozen **ret_frozen,
                       struct lh_error *err)
 {
     const struct lh_hnsw *graph = &index->graph;
@@ -53,7 +53,7 @@ lh_code lh_frozen_new(struct lh_index *index, uint64_t sequence, struct lh_froze
     uint64_t upper_bytes = graph->block_count * m * sizeof(int32_t);
     uint64_t dead_bytes = (count + 63) / 64 * sizeof(uint64_t);
     struct lh_frozen *frozen = lh_calloc(1, sizeof(*frozen));
-    frozen->index = lh_index_ref(index);
+    frozen->index = lh_vindex_ref(index);
     frozen->sequence = sequence;
     frozen->count = graph->count;
     frozen->dead_count = graph->dead_count;
@@ -88,7 +88,7 @@ void lh_frozen_free(struct lh_frozen *frozen)
 {
     if (frozen == NULL)
         return;
-    lh_index_unref(frozen->index);
+    lh_vindex_unref(frozen->index);
     free(frozen->links0);
     free(frozen->upper);
     free(frozen->dead);
@@ -162,7 +162,7 @@ static void put_sections(struct lh_json *json, const struct lh_lhv1_writer *writ
 static void put_envelope(struct lh_lhv1_writer *writer, uint64_t graph_bytes)
 {
     const struct lh_frozen *frozen = writer->frozen;
-    const struct lh_index_config *config = &frozen->index->config;
+    const struct lh_vindex_config *config = &frozen->index->config;
     struct lh_json json = LH_JSON_TO(&writer->head);
     char created[LH_RFC3339_SIZE];
     lh_format_rfc3339(config->created_ms, created);

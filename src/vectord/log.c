@@ -59,25 +59,22 @@ static void uuid_text(const uint8_t bytes[UUID_BYTES], char out[LH_UUID_TEXT])
     }
 }
 
-static uint64_t change_bytes(const struct lh_index_config *config, const struct lh_change *change)
+static uint64_t change_bytes(const struct lh_vindex_config *config, const struct lh_change *change)
 {
     uint64_t texts = padded(change->id.len + change->metadata.len);
     uint64_t vector = change->kind == LH_CHANGE_UPSERT ? config->dimension * sizeof(float) : 0;
     return RECORD_HEAD_BYTES + texts + vector;
 }
 
-uint64_t lh_lhvl_bytes(const struct lh_index_config *config, const struct lh_batch *const *batches,
-                       size_t batch_count)
+uint64_t lh_lhvl_batch_bytes(const struct lh_vindex_config *config, const struct lh_batch *batch)
 {
-    uint64_t bytes = HEAD_BYTES + SUM_BYTES;
-    for (size_t i = 0; i < batch_count; i++) {
-        for (size_t j = 0; j < batches[i]->count; j++)
-            bytes += change_bytes(config, &batches[i]->changes[j]);
-    }
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        bytes += change_bytes(config, &batch->changes[i]);
     return bytes;
 }
 
-static void put_change(const struct lh_index_config *config, const struct lh_change *change,
+static void put_change(const struct lh_vindex_config *config, const struct lh_change *change,
                        struct lh_buf *out)
 {
     LH_CHECK(change->id.len >= 1 && change->id.len <= LH_ITEM_ID_MAX);
@@ -94,28 +91,41 @@ static void put_change(const struct lh_index_config *config, const struct lh_cha
         lh_buf_append(out, change->vector, config->dimension * sizeof(float));
 }
 
-void lh_lhvl_encode(const struct lh_index_config *config, uint64_t sequence,
-                    const struct lh_batch *const *batches, size_t batch_count, struct lh_buf *out)
+void lh_lhvl_begin(const struct lh_vindex_config *config, struct lh_buf *out)
 {
-    size_t start = out->len;
-    uint64_t bytes = lh_lhvl_bytes(config, batches, batch_count);
-    struct file_head head = {.magic = {'L', 'H', 'V', 'L'},
-                             .version = VERSION,
-                             .sequence = sequence,
-                             .dimension = config->dimension,
-                             .record_bytes = bytes - HEAD_BYTES - SUM_BYTES};
+    LH_CHECK(out->len == 0);
+    struct file_head head = {
+        .magic = {'L', 'H', 'V', 'L'}, .version = VERSION, .dimension = config->dimension};
     LH_CHECK(uuid_bytes(config->uuid, head.uuid));
-    for (size_t i = 0; i < batch_count; i++)
-        head.record_count += (uint32_t)batches[i]->count;
     lh_buf_append(out, &head, sizeof(head));
-    for (size_t i = 0; i < batch_count; i++) {
-        for (size_t j = 0; j < batches[i]->count; j++)
-            put_change(config, &batches[i]->changes[j], out);
-    }
-    if (lh_buf_overflowed(out))
-        return;
-    uint64_t sum = lh_xxh3(out->data + start, out->len - start);
-    lh_buf_append(out, &sum, sizeof(sum));
+}
+
+/* The head is brought up to date by each call, the checksum by lh_lhvl_seal. */
+void lh_lhvl_append(const struct lh_vindex_config *config, const struct lh_batch *batch,
+                    struct lh_buf *out)
+{
+    struct file_head head;
+    for (size_t i = 0; i < batch->count; i++)
+        put_change(config, &batch->changes[i], out);
+    LH_CHECK(!lh_buf_overflowed(out));
+    memcpy(&head, out->data, sizeof(head));
+    head.record_count += (uint32_t)batch->count;
+    head.record_bytes = out->len - HEAD_BYTES;
+    memcpy(out->data, &head, sizeof(head));
+}
+
+void lh_lhvl_seal(uint64_t sequence, struct lh_buf *out)
+{
+    struct file_head head;
+    memcpy(&head, out->data, sizeof(head));
+    head.sequence = sequence;
+    memcpy(out->data, &head, sizeof(head));
+    uint64_t sum = lh_xxh3(out->data, HEAD_BYTES + head.record_bytes);
+    if (out->len > HEAD_BYTES + head.record_bytes) /* sealed before */
+        memcpy(out->data + HEAD_BYTES + head.record_bytes, &sum, sizeof(sum));
+    else
+        lh_buf_append(out, &sum, sizeof(sum));
+    LH_CHECK(!lh_buf_overflowed(out));
 }
 
 /* ---- reading ---- */
@@ -160,7 +170,7 @@ lh_code lh_lhvl_head(lh_str object, struct lh_lhvl_head *ret_head, struct lh_err
 }
 
 /* Cuts one record off the front of *rest. */
-static lh_code take_record(lh_str *rest, const struct lh_index_config *config,
+static lh_code take_record(lh_str *rest, const struct lh_vindex_config *config,
                            struct lh_change *ret_change, struct lh_error *err)
 {
     struct record_head head;
@@ -200,7 +210,7 @@ static lh_code check_change(const struct lh_change *change, uint32_t dimension,
     return LH_OK;
 }
 
-lh_code lh_lhvl_decode(lh_str object, const struct lh_index_config *config, struct lh_batch *batch,
+lh_code lh_lhvl_decode(lh_str object, const struct lh_vindex_config *config, struct lh_batch *batch,
                        struct lh_lhvl_head *ret_head, struct lh_error *err)
 {
     LH_CHECK((uintptr_t)object.ptr % 4 == 0);

@@ -27,11 +27,18 @@
 #include "base/error.h"
 #include "vectord/batch.h"
 
-/* Appends one object with the changes of all the batches. Exact size by lh_lhvl_bytes. */
-void lh_lhvl_encode(const struct lh_index_config *config, uint64_t sequence,
-                    const struct lh_batch *const *batches, size_t batch_count, struct lh_buf *out);
-uint64_t lh_lhvl_bytes(const struct lh_index_config *config, const struct lh_batch *const *batches,
-                       size_t batch_count);
+/* No log object is larger; the settings keep bodies, and so commits, far below. */
+#define LH_LOG_OBJECT_BYTES_MAX ((size_t)64 << 30)
+
+/* Writing: begin once, append batches, seal. A sealed object may be sealed again with another
+ * sequence. */
+void lh_lhvl_begin(const struct lh_vindex_config *config, struct lh_buf *out);
+void lh_lhvl_append(const struct lh_vindex_config *config, const struct lh_batch *batch,
+                    struct lh_buf *out);
+void lh_lhvl_seal(uint64_t sequence, struct lh_buf *out);
+/* Bytes that a batch adds, and those of an object without records. */
+uint64_t lh_lhvl_batch_bytes(const struct lh_vindex_config *config, const struct lh_batch *batch);
+enum { LH_LHVL_EMPTY_BYTES = 56 };
 
 struct lh_lhvl_head {
     char uuid[LH_UUID_TEXT];
@@ -45,7 +52,7 @@ lh_code lh_lhvl_head(lh_str object, struct lh_lhvl_head *ret_head, struct lh_err
 
 /* Verifies everything and appends the changes, which point into `object` (aligned to 4).
  * LH_CORRUPT, also when it belongs to an index of another UUID or dimension. */
-lh_code lh_lhvl_decode(lh_str object, const struct lh_index_config *config, struct lh_batch *batch,
+lh_code lh_lhvl_decode(lh_str object, const struct lh_vindex_config *config, struct lh_batch *batch,
                        struct lh_lhvl_head *ret_head, struct lh_error *err);
 
 #endif

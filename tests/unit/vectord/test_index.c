@@ -8,34 +8,34 @@
 
 enum { DIM = 8, MODEL_IDS = 400 };
 
-static struct lh_index *make_index(enum lh_metric metric, struct lh_budget *budget)
+static struct lh_vindex *make_index(enum lh_metric metric, struct lh_budget *budget)
 {
     struct lh_error err = LH_ERROR_INIT;
-    const struct lh_index_config config = {.name = "docs",
+    const struct lh_vindex_config config = {.name = "docs",
                                            .dimension = DIM,
                                            .metric = metric,
                                            .m = 8,
                                            .ef_construction = 40,
                                            .seed = 42,
                                            .uuid = "0190f3a2-7c1e-7000-8000-0123456789ab"};
-    struct lh_index *index = NULL;
-    assert_int_equal(lh_index_new(&config, budget, 64 << 20, &index, &err), LH_OK);
+    struct lh_vindex *index = NULL;
+    assert_int_equal(lh_vindex_new(&config, budget, 64 << 20, &index, &err), LH_OK);
     return index;
 }
 
-static bool put(struct lh_index *index, const char *id, const float *vector, const char *metadata,
+static bool put(struct lh_vindex *index, const char *id, const float *vector, const char *metadata,
                 struct lh_hnsw_scratch *scratch)
 {
     struct lh_error err = LH_ERROR_INIT;
-    const struct lh_index_need need = {1, strlen(id), strlen(metadata)};
-    assert_int_equal(lh_index_reserve(index, &need, &err), LH_OK);
-    return lh_index_upsert(index, lh_str_from(id), vector, lh_str_from(metadata), scratch);
+    const struct lh_vindex_need need = {1, strlen(id), strlen(metadata)};
+    assert_int_equal(lh_vindex_reserve(index, &need, &err), LH_OK);
+    return lh_vindex_upsert(index, lh_str_from(id), vector, lh_str_from(metadata), scratch);
 }
 
-static void check(const struct lh_index *index)
+static void check(const struct lh_vindex *index)
 {
     struct lh_error err = LH_ERROR_INIT;
-    if (lh_index_check(index, &err) != LH_OK)
+    if (lh_vindex_check(index, &err) != LH_OK)
         fail_msg("%s", err.message);
 }
 
@@ -43,7 +43,7 @@ static void check(const struct lh_index *index)
 LH_TEST(it_behaves_like_its_model)
 {
     struct lh_random random = lh_random_start();
-    struct lh_index *index = make_index(LH_METRIC_L2, NULL);
+    struct lh_vindex *index = make_index(LH_METRIC_L2, NULL);
     struct lh_hnsw_scratch scratch = {0};
     LH_AUTO_FREE float *vectors = sample_vectors(&random, 4000, DIM);
     int model[MODEL_IDS]; /* number of the vector, -1 = absent */
@@ -54,7 +54,7 @@ LH_TEST(it_behaves_like_its_model)
         snprintf(id, sizeof(id), "%zu", item);
         snprintf(metadata, sizeof(metadata), "{\"step\":%d}", step);
         if (lh_random_below(&random, 3) == 0) {
-            assert_int_equal(lh_index_delete(index, lh_str_from(id)), model[item] >= 0);
+            assert_int_equal(lh_vindex_delete(index, lh_str_from(id)), model[item] >= 0);
             model[item] = -1;
         } else {
             bool updated = put(index, id, vectors + step * DIM, metadata, &scratch);
@@ -70,57 +70,57 @@ LH_TEST(it_behaves_like_its_model)
         char id[16], metadata[32];
         snprintf(id, sizeof(id), "%zu", item);
         snprintf(metadata, sizeof(metadata), "{\"step\":%d}", model[item]);
-        int32_t slot = lh_index_find(index, lh_str_from(id));
+        int32_t slot = lh_vindex_find(index, lh_str_from(id));
         assert_int_equal(slot >= 0, model[item] >= 0);
         if (slot < 0)
             continue;
         live++;
         assert_memory_equal(lh_hnsw_vector(&index->graph, (uint32_t)slot),
                             vectors + model[item] * DIM, DIM * sizeof(float));
-        assert_true(lh_str_is(lh_index_metadata(index, (uint32_t)slot), metadata));
+        assert_true(lh_str_is(lh_vindex_metadata(index, (uint32_t)slot), metadata));
     }
-    assert_int_equal(live, lh_index_live(index));
+    assert_int_equal(live, lh_vindex_live(index));
     lh_hnsw_scratch_deinit(&scratch);
-    lh_index_unref(index);
+    lh_vindex_unref(index);
 }
 
 /* coder/hnsw went wrong on each of these. */
 LH_TEST(the_last_item_deleted_and_added_again)
 {
-    struct lh_index *index = make_index(LH_METRIC_COSINE, NULL);
+    struct lh_vindex *index = make_index(LH_METRIC_COSINE, NULL);
     struct lh_hnsw_scratch scratch = {0};
     const float vector[DIM] = {1};
     for (int round = 0; round < 5; round++) {
         assert_false(put(index, "only", vector, "", &scratch));
         assert_true(put(index, "only", vector, "", &scratch));
         check(index);
-        assert_true(lh_index_delete(index, LH_STR("only")));
-        assert_false(lh_index_delete(index, LH_STR("only")));
+        assert_true(lh_vindex_delete(index, LH_STR("only")));
+        assert_false(lh_vindex_delete(index, LH_STR("only")));
         check(index);
         struct lh_hnsw_hit hit;
         bool exact;
         assert_int_equal(lh_hnsw_search(&index->graph, vector, 1, 1, &scratch, &hit, &exact), 0);
     }
     lh_hnsw_scratch_deinit(&scratch);
-    lh_index_unref(index);
+    lh_vindex_unref(index);
 }
 
 LH_TEST(memory_is_taken_from_the_budget_and_given_back)
 {
     struct lh_budget budget = {.bytes_max = 100000};
-    struct lh_index *index = make_index(LH_METRIC_L2, &budget);
+    struct lh_vindex *index = make_index(LH_METRIC_L2, &budget);
     struct lh_error err = LH_ERROR_INIT;
-    const struct lh_index_need small = {10, 100, 1000};
-    assert_int_equal(lh_index_reserve(index, &small, &err), LH_OK);
+    const struct lh_vindex_need small = {10, 100, 1000};
+    assert_int_equal(lh_vindex_reserve(index, &small, &err), LH_OK);
     uint64_t used = budget.used_bytes;
     assert_in_range(used, 1, 100000);
-    assert_int_equal(lh_index_reserve(index, &small, &err), LH_OK);
+    assert_int_equal(lh_vindex_reserve(index, &small, &err), LH_OK);
     assert_int_equal(budget.used_bytes, used);
-    const struct lh_index_need large = {10, 100, 100000};
-    assert_int_equal(lh_index_reserve(index, &large, &err), LH_INDEX_MEMORY);
+    const struct lh_vindex_need large = {10, 100, 100000};
+    assert_int_equal(lh_vindex_reserve(index, &large, &err), LH_INDEX_MEMORY);
     assert_int_equal(budget.used_bytes, used);
     check(index);
-    lh_index_unref(index);
+    lh_vindex_unref(index);
     assert_int_equal(budget.used_bytes, 0);
 }
 
@@ -156,7 +156,7 @@ LH_TEST(a_vector_finds_itself_at_distance_zero)
     struct lh_hnsw_scratch scratch = {0};
     LH_AUTO_FREE float *vectors = sample_vectors(&random, 500, DIM);
     for (enum lh_metric metric = LH_METRIC_COSINE; metric <= LH_METRIC_L2; metric++) {
-        struct lh_index *index = make_index(metric, NULL);
+        struct lh_vindex *index = make_index(metric, NULL);
         for (size_t i = 0; i < 500; i++) {
             char id[16];
             snprintf(id, sizeof(id), "%zu", i);
@@ -169,7 +169,7 @@ LH_TEST(a_vector_finds_itself_at_distance_zero)
             lh_hnsw_search(&index->graph, vectors + i * DIM, 1, 64, &scratch, &hit, &exact);
             assert_true(lh_hnsw_distance(metric, hit.order) == 0);
         }
-        lh_index_unref(index);
+        lh_vindex_unref(index);
     }
     lh_hnsw_scratch_deinit(&scratch);
 }

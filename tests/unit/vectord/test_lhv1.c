@@ -7,9 +7,9 @@
 
 enum { DIM = 9, COUNT = 700 };
 
-static struct lh_index_config make_config(enum lh_metric metric)
+static struct lh_vindex_config make_config(enum lh_metric metric)
 {
-    return (struct lh_index_config){.name = "docs",
+    return (struct lh_vindex_config){.name = "docs",
                                     .dimension = DIM,
                                     .metric = metric,
                                     .m = 8,
@@ -23,12 +23,12 @@ static const struct lh_lhv1_limits limits = {
     .name = "docs", .dimension_max = 4096, .reserve_bytes = 64 << 20};
 
 /* An index with updates, deletes and some metadata. */
-static struct lh_index *make_index(enum lh_metric metric, size_t count)
+static struct lh_vindex *make_index(enum lh_metric metric, size_t count)
 {
     struct lh_error err = LH_ERROR_INIT;
-    struct lh_index_config config = make_config(metric);
-    struct lh_index *index = NULL;
-    assert_int_equal(lh_index_new(&config, NULL, 64 << 20, &index, &err), LH_OK);
+    struct lh_vindex_config config = make_config(metric);
+    struct lh_vindex *index = NULL;
+    assert_int_equal(lh_vindex_new(&config, NULL, 64 << 20, &index, &err), LH_OK);
     struct lh_random random = lh_random_start();
     struct lh_hnsw_scratch scratch = {0};
     LH_AUTO_FREE float *vectors = sample_vectors(&random, count + 1, DIM);
@@ -37,19 +37,19 @@ static struct lh_index *make_index(enum lh_metric metric, size_t count)
         snprintf(id, sizeof(id), "item-%llu", (unsigned long long)lh_random_below(&random, count));
         if (i % 3 == 0)
             snprintf(metadata, sizeof(metadata), "{\"number\":%zu}", i);
-        const struct lh_index_need need = {1, sizeof(id), sizeof(metadata)};
-        assert_int_equal(lh_index_reserve(index, &need, &err), LH_OK);
+        const struct lh_vindex_need need = {1, sizeof(id), sizeof(metadata)};
+        assert_int_equal(lh_vindex_reserve(index, &need, &err), LH_OK);
         assert_null(lh_vector_prepare(vectors + i * DIM, DIM, metric));
-        lh_index_upsert(index, lh_str_from(id), vectors + i * DIM, lh_str_from(metadata), &scratch);
+        lh_vindex_upsert(index, lh_str_from(id), vectors + i * DIM, lh_str_from(metadata), &scratch);
         if (i % 7 == 0)
-            lh_index_delete(index, lh_str_from(id));
+            lh_vindex_delete(index, lh_str_from(id));
     }
     lh_hnsw_scratch_deinit(&scratch);
     return index;
 }
 
 /* The whole object, read in pieces of a size. */
-static void write_object(struct lh_index *index, uint64_t sequence, size_t piece,
+static void write_object(struct lh_vindex *index, uint64_t sequence, size_t piece,
                          struct lh_buf *out)
 {
     struct lh_error err = LH_ERROR_INIT;
@@ -69,7 +69,7 @@ static void write_object(struct lh_index *index, uint64_t sequence, size_t piece
     lh_frozen_free(frozen);
 }
 
-static lh_code read_object(lh_str object, size_t piece, struct lh_index **ret_index,
+static lh_code read_object(lh_str object, size_t piece, struct lh_vindex **ret_index,
                            uint64_t *ret_sequence, struct lh_error *err)
 {
     struct lh_lhv1_reader *reader = lh_lhv1_reader_new(&limits);
@@ -85,13 +85,13 @@ static lh_code read_object(lh_str object, size_t piece, struct lh_index **ret_in
     return code;
 }
 
-static void assert_same(const struct lh_index *a, const struct lh_index *b)
+static void assert_same(const struct lh_vindex *a, const struct lh_vindex *b)
 {
     assert_int_equal(a->graph.count, b->graph.count);
-    assert_int_equal(lh_index_live(a), lh_index_live(b));
+    assert_int_equal(lh_vindex_live(a), lh_vindex_live(b));
     for (uint32_t slot = 0; slot < a->graph.count; slot++) {
-        assert_true(lh_str_eq(lh_index_id(a, slot), lh_index_id(b, slot)));
-        assert_true(lh_str_eq(lh_index_metadata(a, slot), lh_index_metadata(b, slot)));
+        assert_true(lh_str_eq(lh_vindex_id(a, slot), lh_vindex_id(b, slot)));
+        assert_true(lh_str_eq(lh_vindex_metadata(a, slot), lh_vindex_metadata(b, slot)));
         assert_int_equal(lh_hnsw_is_dead(&a->graph, slot), lh_hnsw_is_dead(&b->graph, slot));
         assert_memory_equal(lh_hnsw_vector(&a->graph, slot), lh_hnsw_vector(&b->graph, slot),
                             DIM * sizeof(float));
@@ -101,17 +101,17 @@ static void assert_same(const struct lh_index *a, const struct lh_index *b)
 LH_TEST(round_trip_in_pieces_of_any_size)
 {
     const size_t pieces[] = {1, 7, 4096, 100000, 1 << 20};
-    struct lh_index *index = make_index(LH_METRIC_COSINE, COUNT);
+    struct lh_vindex *index = make_index(LH_METRIC_COSINE, COUNT);
     for (size_t i = 0; i < LH_COUNT(pieces); i++) {
         struct lh_error err = LH_ERROR_INIT;
         LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4 << 20);
         write_object(index, 77, pieces[i], &object);
-        struct lh_index *loaded = NULL;
+        struct lh_vindex *loaded = NULL;
         uint64_t sequence = 0;
         if (read_object(lh_buf_str(&object), pieces[i], &loaded, &sequence, &err) != LH_OK)
             fail_msg("%s", err.message);
         assert_int_equal(sequence, 77);
-        assert_int_equal(lh_index_check(loaded, &err), LH_OK);
+        assert_int_equal(lh_vindex_check(loaded, &err), LH_OK);
         assert_same(index, loaded);
         assert_string_equal(index->config.uuid, loaded->config.uuid);
         assert_int_equal(index->config.seed, loaded->config.seed);
@@ -119,39 +119,39 @@ LH_TEST(round_trip_in_pieces_of_any_size)
         assert_int_equal(index->config.m, loaded->config.m);
         assert_int_equal(index->config.ef_construction, loaded->config.ef_construction);
         assert_int_equal(index->config.created_ms, loaded->config.created_ms);
-        lh_index_unref(loaded);
+        lh_vindex_unref(loaded);
     }
-    lh_index_unref(index);
+    lh_vindex_unref(index);
 }
 
 LH_TEST(an_empty_index_is_one_page)
 {
     struct lh_error err = LH_ERROR_INIT;
-    struct lh_index *index = make_index(LH_METRIC_IP, 0);
+    struct lh_vindex *index = make_index(LH_METRIC_IP, 0);
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(1 << 20);
     write_object(index, 0, 4096, &object);
     assert_int_equal(object.len, 4096);
     assert_memory_equal(object.data, "LHV1\0\0\x0f\xf8{", 9);
-    struct lh_index *loaded = NULL;
+    struct lh_vindex *loaded = NULL;
     uint64_t sequence = 1;
     assert_int_equal(read_object(lh_buf_str(&object), 100, &loaded, &sequence, &err), LH_OK);
     assert_int_equal(sequence, 0);
-    assert_int_equal(lh_index_live(loaded), 0);
-    lh_index_unref(loaded);
-    lh_index_unref(index);
+    assert_int_equal(lh_vindex_live(loaded), 0);
+    lh_vindex_unref(loaded);
+    lh_vindex_unref(index);
 }
 
 /* A loaded index goes on as the one it was written from. */
 LH_TEST(a_loaded_index_takes_changes)
 {
     struct lh_error err = LH_ERROR_INIT;
-    struct lh_index *index = make_index(LH_METRIC_L2, COUNT);
+    struct lh_vindex *index = make_index(LH_METRIC_L2, COUNT);
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4 << 20);
     write_object(index, 5, 4096, &object);
-    struct lh_index *loaded = NULL;
+    struct lh_vindex *loaded = NULL;
     uint64_t sequence;
     assert_int_equal(read_object(lh_buf_str(&object), 4096, &loaded, &sequence, &err), LH_OK);
-    struct lh_index *both[] = {index, loaded};
+    struct lh_vindex *both[] = {index, loaded};
     struct lh_hnsw_scratch scratch = {0};
     for (size_t i = 0; i < 2; i++) {
         struct lh_random random = {99};
@@ -159,25 +159,25 @@ LH_TEST(a_loaded_index_takes_changes)
         for (size_t j = 0; j < 300; j++) {
             char id[32];
             snprintf(id, sizeof(id), "more-%zu", j);
-            const struct lh_index_need need = {1, sizeof(id), 0};
-            assert_int_equal(lh_index_reserve(both[i], &need, &err), LH_OK);
-            lh_index_upsert(both[i], lh_str_from(id), vectors + j * DIM, LH_STR_NONE, &scratch);
+            const struct lh_vindex_need need = {1, sizeof(id), 0};
+            assert_int_equal(lh_vindex_reserve(both[i], &need, &err), LH_OK);
+            lh_vindex_upsert(both[i], lh_str_from(id), vectors + j * DIM, LH_STR_NONE, &scratch);
         }
-        assert_int_equal(lh_index_check(both[i], &err), LH_OK);
+        assert_int_equal(lh_vindex_check(both[i], &err), LH_OK);
     }
     lh_hnsw_scratch_deinit(&scratch);
     assert_same(index, loaded);
     assert_memory_equal(index->graph.links0.base, loaded->graph.links0.base,
                         index->graph.count * 16 * sizeof(int32_t));
-    lh_index_unref(loaded);
-    lh_index_unref(index);
+    lh_vindex_unref(loaded);
+    lh_vindex_unref(index);
 }
 
 /* Changes after the freeze are not in the object. */
 LH_TEST(a_frozen_index_stays_as_it_was)
 {
     struct lh_error err = LH_ERROR_INIT;
-    struct lh_index *index = make_index(LH_METRIC_L2, COUNT);
+    struct lh_vindex *index = make_index(LH_METRIC_L2, COUNT);
     LH_AUTO_BUF struct lh_buf before = LH_BUF_INIT(4 << 20);
     write_object(index, 5, 4096, &before);
     struct lh_frozen *frozen = NULL;
@@ -187,9 +187,9 @@ LH_TEST(a_frozen_index_stays_as_it_was)
     for (uint32_t i = 0; i < 200; i++) {
         char id[32];
         snprintf(id, sizeof(id), "item-%u", i);
-        const struct lh_index_need need = {1, sizeof(id), 0};
-        assert_int_equal(lh_index_reserve(index, &need, &err), LH_OK);
-        lh_index_upsert(index, lh_str_from(id), vector, LH_STR_NONE, &scratch);
+        const struct lh_vindex_need need = {1, sizeof(id), 0};
+        assert_int_equal(lh_vindex_reserve(index, &need, &err), LH_OK);
+        lh_vindex_upsert(index, lh_str_from(id), vector, LH_STR_NONE, &scratch);
     }
     lh_hnsw_scratch_deinit(&scratch);
     struct lh_lhv1_writer writer;
@@ -201,13 +201,13 @@ LH_TEST(a_frozen_index_stays_as_it_was)
     assert_memory_equal(bytes, before.data, len);
     lh_lhv1_writer_deinit(&writer);
     lh_frozen_free(frozen);
-    lh_index_unref(index);
+    lh_vindex_unref(index);
 }
 
 static void assert_refused(lh_str object, const char *what, size_t where)
 {
     struct lh_error err = LH_ERROR_INIT;
-    struct lh_index *loaded = NULL;
+    struct lh_vindex *loaded = NULL;
     uint64_t sequence;
     lh_code code = read_object(object, 1 << 20, &loaded, &sequence, &err);
     if (code != LH_CORRUPT && code != LH_INDEX_MEMORY)
@@ -216,10 +216,10 @@ static void assert_refused(lh_str object, const char *what, size_t where)
 
 LH_TEST(every_flipped_bit_is_seen)
 {
-    struct lh_index *index = make_index(LH_METRIC_COSINE, 60);
+    struct lh_vindex *index = make_index(LH_METRIC_COSINE, 60);
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4 << 20);
     write_object(index, 3, 4096, &object);
-    lh_index_unref(index);
+    lh_vindex_unref(index);
     /* Each bit up to the end of the envelope's text, then each byte of the rest in one bit. */
     size_t text = 8 + strlen("{\"version\":1") + 2000;
     for (size_t at = 0; at < object.len; at++) {
@@ -235,10 +235,10 @@ LH_TEST(every_flipped_bit_is_seen)
 
 LH_TEST(every_truncation_is_seen)
 {
-    struct lh_index *index = make_index(LH_METRIC_COSINE, 60);
+    struct lh_vindex *index = make_index(LH_METRIC_COSINE, 60);
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4 << 20);
     write_object(index, 3, 4096, &object);
-    lh_index_unref(index);
+    lh_vindex_unref(index);
     for (size_t len = 0; len < object.len; len++)
         assert_refused(lh_str_of(object.data, len), "a cut", len);
     lh_buf_append_char(&object, '\0');
@@ -247,11 +247,11 @@ LH_TEST(every_truncation_is_seen)
 
 LH_TEST(another_index_is_refused)
 {
-    struct lh_index *index = make_index(LH_METRIC_COSINE, 10);
+    struct lh_vindex *index = make_index(LH_METRIC_COSINE, 10);
     snprintf(index->config.name, sizeof(index->config.name), "other");
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4 << 20);
     write_object(index, 3, 4096, &object);
-    lh_index_unref(index);
+    lh_vindex_unref(index);
     assert_refused(lh_buf_str(&object), "another name", 0);
 }
 
@@ -259,7 +259,7 @@ LH_TEST(another_index_is_refused)
 LH_TEST(lies_under_a_right_checksum_are_seen)
 {
     for (int lie = 0; lie < 5; lie++) {
-        struct lh_index *index = make_index(LH_METRIC_L2, 200);
+        struct lh_vindex *index = make_index(LH_METRIC_L2, 200);
         int32_t *links = (int32_t *)(void *)index->graph.links0.base;
         switch (lie) {
         case 0:
@@ -281,16 +281,16 @@ LH_TEST(lies_under_a_right_checksum_are_seen)
         LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4 << 20);
         write_object(index, 3, 4096, &object);
         assert_refused(lh_buf_str(&object), "a lie", (size_t)lie);
-        lh_index_unref(index);
+        lh_vindex_unref(index);
     }
 }
 
 LH_TEST(memory_is_bounded)
 {
-    struct lh_index *index = make_index(LH_METRIC_L2, COUNT);
+    struct lh_vindex *index = make_index(LH_METRIC_L2, COUNT);
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4 << 20);
     write_object(index, 3, 4096, &object);
-    lh_index_unref(index);
+    lh_vindex_unref(index);
     struct lh_budget budget = {.bytes_max = object.len / 2};
     struct lh_lhv1_limits tight = limits;
     tight.budget = &budget;

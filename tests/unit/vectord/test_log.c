@@ -9,7 +9,7 @@
 
 enum { DIM = 5 };
 
-static const struct lh_index_config config = {
+static const struct lh_vindex_config config = {
     .name = "docs", .dimension = DIM, .uuid = "0190f3a2-7c1e-7000-8000-0123456789ab"};
 
 static const float vectors[3][DIM] = {{1, 2, 3, 4, 5}, {-1, 0.5F, 0, 0, 0}, {9, 9, 9, 9, 9}};
@@ -30,9 +30,13 @@ static void make_object(struct lh_buf *out)
                                               .id = LH_STR("abc"),
                                               .metadata = LH_STR("{}"),
                                               .vector = vectors[2]});
-    const struct lh_batch *batches[] = {&first, &second};
-    lh_lhvl_encode(&config, 12, batches, 2, out);
-    assert_int_equal(out->len, lh_lhvl_bytes(&config, batches, 2));
+    lh_lhvl_begin(&config, out);
+    lh_lhvl_append(&config, &first, out);
+    lh_lhvl_append(&config, &second, out);
+    lh_lhvl_seal(11, out);
+    lh_lhvl_seal(12, out);
+    assert_int_equal(out->len, LH_LHVL_EMPTY_BYTES + lh_lhvl_batch_bytes(&config, &first) +
+                                   lh_lhvl_batch_bytes(&config, &second));
 }
 
 LH_TEST(round_trip)
@@ -60,8 +64,9 @@ LH_TEST(an_object_without_records)
 {
     struct lh_error err = LH_ERROR_INIT;
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4096);
-    lh_lhvl_encode(&config, 1, NULL, 0, &object);
-    assert_int_equal(object.len, 56);
+    lh_lhvl_begin(&config, &object);
+    lh_lhvl_seal(1, &object);
+    assert_int_equal(object.len, LH_LHVL_EMPTY_BYTES);
     LH_AUTO_BATCH struct lh_batch batch = LH_BATCH_INIT(0);
     struct lh_lhvl_head head;
     assert_int_equal(lh_lhvl_decode(lh_buf_str(&object), &config, &batch, &head, &err), LH_OK);
@@ -127,7 +132,7 @@ LH_TEST(another_index_is_refused)
     struct lh_error err = LH_ERROR_INIT;
     LH_AUTO_BATCH struct lh_batch batch = LH_BATCH_INIT(0);
     struct lh_lhvl_head head;
-    struct lh_index_config other = config;
+    struct lh_vindex_config other = config;
     other.uuid[0] = '1';
     assert_int_equal(lh_lhvl_decode(lh_buf_str(&object), &other, &batch, &head, &err), LH_CORRUPT);
     other = config;

@@ -1,0 +1,60 @@
+/* What all indexes share. */
+#include "vectord/commons.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/thread.h"
+
+/* A quarter of the 47 bits of address space that a process has, for eight arrays each of all
+ * indexes that there may be: an index can grow to this without ever being moved. */
+#define ADDRESS_SPACE (UINT64_C(1) << 45)
+
+void lh_commons_init(struct lh_commons *commons, const struct lh_vectord_settings *settings,
+                     struct lh_objstore *store)
+{
+    memset(commons, 0, sizeof(*commons));
+    commons->settings = settings;
+    commons->store = store;
+    commons->async = store != NULL && strcmp(settings->durability, "async") == 0;
+    commons->budget.bytes_max = (uint64_t)settings->memory_limit;
+    uint64_t share = ADDRESS_SPACE / 4 / (uint64_t)settings->indexes_max;
+    commons->reserve_bytes = share < commons->budget.bytes_max ? share : commons->budget.bytes_max;
+    lh_mutex_init(&commons->scratch_lock);
+}
+
+void lh_commons_deinit(struct lh_commons *commons)
+{
+    while (commons->scratches != NULL) {
+        struct lh_scratch_node *node = commons->scratches;
+        commons->scratches = node->next;
+        lh_hnsw_scratch_deinit(&node->scratch);
+        free(node);
+    }
+    pthread_mutex_destroy(&commons->scratch_lock);
+}
+
+struct lh_scratch_node *lh_commons_take_scratch(struct lh_commons *commons)
+{
+    lh_mutex_lock(&commons->scratch_lock);
+    struct lh_scratch_node *node = commons->scratches;
+    if (node != NULL)
+        commons->scratches = node->next;
+    lh_mutex_unlock(&commons->scratch_lock);
+    return node != NULL ? node : lh_calloc(1, sizeof(*node));
+}
+
+/* As many are kept as there ever were requests at the same time, which http.workers_max bounds. */
+void lh_commons_give_scratch(struct lh_commons *commons, struct lh_scratch_node *node)
+{
+    lh_mutex_lock(&commons->scratch_lock);
+    node->next = commons->scratches;
+    commons->scratches = node;
+    lh_mutex_unlock(&commons->scratch_lock);
+}
+
+lh_deadline lh_commons_deadline(const struct lh_commons *commons)
+{
+    return lh_deadline_in_ms(commons->settings->storage_timeout);
+}

@@ -1,0 +1,47 @@
+/*
+ * What all indexes of the process share: settings, the object store, memory, working memory of
+ * searches, counters. thread-safe.
+ */
+#ifndef LH_VECTORD_COMMONS_H
+#define LH_VECTORD_COMMONS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "service/settings.h"
+#include "store/objstore.h"
+#include "vectord/index.h"
+
+struct lh_scratch_node {
+    struct lh_scratch_node *next;
+    struct lh_hnsw_scratch scratch;
+};
+
+struct lh_commons {
+    const struct lh_vectord_settings *settings; /* borrowed */
+    struct lh_objstore *store;                  /* borrowed; NULL = memory only */
+    bool async;                                 /* answered before it is durable */
+    struct lh_budget budget;
+    uint64_t reserve_bytes; /* address space for each array of an index */
+
+    pthread_mutex_t scratch_lock;
+    struct lh_scratch_node *scratches; /* those not in use */
+
+    /* For /metrics and /health. */
+    atomic_uint_fast64_t searches, queries, items_added, items_deleted;
+    atomic_uint_fast64_t commits, commit_failures, folds, fold_failures, rebuilds;
+    atomic_uint_fast64_t storage_failing; /* failures in a row; 0 = the last request went well */
+};
+
+void lh_commons_init(struct lh_commons *commons, const struct lh_vectord_settings *settings,
+                     struct lh_objstore *store);
+void lh_commons_deinit(struct lh_commons *commons);
+
+/* Working memory for one search or one commit, given back by _give. */
+struct lh_scratch_node *lh_commons_take_scratch(struct lh_commons *commons);
+void lh_commons_give_scratch(struct lh_commons *commons, struct lh_scratch_node *node);
+
+/* The deadline of one request to storaged. */
+lh_deadline lh_commons_deadline(const struct lh_commons *commons);
+
+#endif
