@@ -56,6 +56,13 @@ int lh_cmd_ingest(struct lh_cli *cli, int argc, char **argv)
     if (code != LH_OK)
         return lh_cli_misused(cli, &err);
     request.path = arguments.words[0];
+    LH_AUTO_FREE char *derived = request.dataset ? NULL : lh_dataset_name_of(request.path);
+    if (derived && derived[0] == '\0') {
+        LH_IGNORE(lh_fail(&err, LH_INVALID, "no dataset can be named after %s: say --into NAME",
+                          request.path),
+                  "printed below");
+        return lh_cli_misused(cli, &err);
+    }
     lh_cli_catch_interrupts();
     code = ingest(cli, &request, as_json || !lh_is_terminal(stdout), &err);
     return code == LH_OK ? LH_EXIT_OK : lh_cli_failed(cli, &err);
