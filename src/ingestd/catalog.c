@@ -9,27 +9,27 @@
 
 enum { ANSWER_BYTES_MAX = 256 << 20 };
 
-struct lh_catalog {
+struct lh_catalog_client {
     char *url; /* without a slash at its end */
     struct lh_http_client *client;
 };
 
-lh_code lh_catalog_open(const char *url, struct lh_http_client *client,
-                        struct lh_catalog **ret_catalog, struct lh_error *err)
+lh_code lh_catalog_client_open(const char *url, struct lh_http_client *client,
+                               struct lh_catalog_client **ret_catalog, struct lh_error *err)
 {
     lh_str base = lh_str_from(url);
     if (!lh_str_starts(base, "http://"))
         return lh_fail(err, LH_INVALID_CONFIG, "'%s' is not the address of a catalog", url);
     while (lh_str_ends(base, "/"))
         base.len--;
-    struct lh_catalog *catalog = lh_calloc(1, sizeof(*catalog));
+    struct lh_catalog_client *catalog = lh_calloc(1, sizeof(*catalog));
     catalog->url = lh_strndup(base.ptr, base.len);
     catalog->client = client;
     *ret_catalog = catalog;
     return LH_OK;
 }
 
-void lh_catalog_close(struct lh_catalog *catalog)
+void lh_catalog_client_close(struct lh_catalog_client *catalog)
 {
     if (catalog == NULL)
         return;
@@ -37,11 +37,15 @@ void lh_catalog_close(struct lh_catalog *catalog)
     free(catalog);
 }
 
-lh_code lh_catalog_get(struct lh_catalog *catalog, const char *dataset, lh_deadline deadline,
-                       json_t **ret_dataset, struct lh_error *err)
+lh_code lh_catalog_client_get(struct lh_catalog_client *catalog, const char *dataset,
+                              int64_t snapshot, lh_deadline deadline, json_t **ret_dataset,
+                              struct lh_error *err)
 {
     /* A dataset's name needs no encoding: letters, digits, '_', '-' and '.'. */
-    LH_AUTO_FREE char *url = lh_asprintf("%s/catalog/datasets/%s", catalog->url, dataset);
+    char query[40] = "";
+    if (snapshot > 0)
+        snprintf(query, sizeof(query), "?snapshot=%lld", (long long)snapshot);
+    LH_AUTO_FREE char *url = lh_asprintf("%s/catalog/datasets/%s%s", catalog->url, dataset, query);
     LH_AUTO_BUF struct lh_buf answer = LH_BUF_INIT(ANSWER_BYTES_MAX);
     const struct lh_http_call call = {.method = LH_HTTP_GET, .url = url, .deadline = deadline};
     int status = 0;
@@ -56,8 +60,9 @@ lh_code lh_catalog_get(struct lh_catalog *catalog, const char *dataset, lh_deadl
     return LH_OK;
 }
 
-lh_code lh_catalog_commit(struct lh_catalog *catalog, lh_str body, lh_deadline deadline,
-                          json_t **ret_answer, bool *ret_unknown, struct lh_error *err)
+lh_code lh_catalog_client_commit(struct lh_catalog_client *catalog, lh_str body,
+                                 lh_deadline deadline, json_t **ret_answer, bool *ret_unknown,
+                                 struct lh_error *err)
 {
     LH_AUTO_FREE char *url = lh_asprintf("%s/catalog/datasets", catalog->url);
     LH_AUTO_BUF struct lh_buf answer = LH_BUF_INIT(1 << 20);
@@ -74,31 +79,38 @@ lh_code lh_catalog_commit(struct lh_catalog *catalog, lh_str body, lh_deadline d
     int status = 0;
     *ret_unknown = true;
     LH_TRY(lh_http_call_buf(catalog->client, &call, &answer, &status, err));
-    *ret_unknown = status >= 500;
+    *ret_unknown = status >= 500 && status != 507; /* a full disk took nothing */
     if (status == 200 || status == 201)
         return lh_json_parse(lh_buf_str(&answer), ret_answer, err);
     return lh_http_fail_from_answer(status, lh_buf_str(&answer), "catalogd", err);
 }
 
-/* Whether an object of the dataset has this text as its member `key`. */
-static bool has_member(const json_t *dataset, const char *key, lh_str text)
+static bool has_text(const json_t *object, const char *key, lh_str text)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value != NULL && lh_str_is(text, value);
+}
+
+bool lh_catalog_client_has_object(const json_t *dataset, lh_str key)
 {
     size_t index;
     json_t *object;
     json_array_foreach (json_object_get(dataset, "objects"), index, object) {
-        const char *value = json_string_value(json_object_get(object, key));
-        if (value != NULL && lh_str_is(text, value))
+        if (has_text(object, "key", key))
             return true;
     }
     return false;
 }
 
-bool lh_catalog_has_object(const json_t *dataset, lh_str key)
+size_t lh_catalog_client_count_content(const json_t *dataset, const char *content_id, bool *ret_all)
 {
-    return has_member(dataset, "key", key);
-}
-
-bool lh_catalog_has_content(const json_t *dataset, const char *content_id)
-{
-    return has_member(dataset, "content_id", lh_str_from(content_id));
+    size_t index;
+    json_t *object;
+    size_t count = 0;
+    const json_t *objects = json_object_get(dataset, "objects");
+    json_array_foreach (objects, index, object) {
+        count += has_text(object, "content_id", lh_str_from(content_id));
+    }
+    *ret_all = count > 0 && count == json_array_size(objects);
+    return count;
 }

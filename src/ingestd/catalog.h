@@ -12,28 +12,32 @@
 
 #include <stdbool.h>
 
-struct lh_catalog;
+struct lh_catalog_client;
 struct lh_http_client;
 
 /* `url` as "http://host:port"; the client is borrowed. */
-lh_code lh_catalog_open(const char *url, struct lh_http_client *client,
-                        struct lh_catalog **ret_catalog, struct lh_error *err);
-void lh_catalog_close(struct lh_catalog *catalog);
+lh_code lh_catalog_client_open(const char *url, struct lh_http_client *client,
+                               struct lh_catalog_client **ret_catalog, struct lh_error *err);
+void lh_catalog_client_close(struct lh_catalog_client *catalog);
 
-/* The answer of GET /catalog/datasets/{name}, owned by the caller; NULL when there is no such
- * dataset. */
-lh_code lh_catalog_get(struct lh_catalog *catalog, const char *dataset, lh_deadline deadline,
-                       json_t **ret_dataset, struct lh_error *err);
+/* The answer of GET /catalog/datasets/{name}, at a snapshot or (0) at present, owned by the caller;
+ * NULL when there is no such dataset or no such snapshot. */
+lh_code lh_catalog_client_get(struct lh_catalog_client *catalog, const char *dataset,
+                              int64_t snapshot, lh_deadline deadline, json_t **ret_dataset,
+                              struct lh_error *err);
 
 /* Sends a commit (the body of POST /catalog/datasets). Success and every answer of the 400s is
  * final. Any other failure sets *ret_unknown: the commit may have happened, may still happen, or
  * never will. Sending the same body again settles it, since commits are idempotent by their content
  * id. */
-lh_code lh_catalog_commit(struct lh_catalog *catalog, lh_str body, lh_deadline deadline,
-                          json_t **ret_answer, bool *ret_unknown, struct lh_error *err);
+lh_code lh_catalog_client_commit(struct lh_catalog_client *catalog, lh_str body,
+                                 lh_deadline deadline, json_t **ret_answer, bool *ret_unknown,
+                                 struct lh_error *err);
 
-/* What GET answered: whether an object, or a content, is part of the dataset's present state. */
-bool lh_catalog_has_object(const json_t *dataset, lh_str key);
-bool lh_catalog_has_content(const json_t *dataset, const char *content_id);
+/* What GET answered: whether an object is part of the state, and how many of its objects came with
+ * a content (*ret_all: every one of them). `dataset` may be NULL. */
+bool lh_catalog_client_has_object(const json_t *dataset, lh_str key);
+size_t lh_catalog_client_count_content(const json_t *dataset, const char *content_id,
+                                       bool *ret_all);
 
 #endif

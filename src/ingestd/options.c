@@ -228,7 +228,7 @@ lh_code lh_ingest_options_set(struct lh_ingest_options *options, lh_str name, lh
         return lh_fail(err, LH_INVALID, "%.*s: the value is longer than %d bytes", LH_FMT(name),
                        LH_INGEST_VALUE_MAX);
     if (lh_str_is(name, "dataset"))
-        return lh_dataset_name_parse(value, options->dataset, err);
+        return lh_ingest_name_parse(value, options->dataset, err);
     if (lh_str_is(name, "mode")) {
         int index = find_word(value, mode_words, LH_COUNT(mode_words));
         if (index < 0)
@@ -284,7 +284,7 @@ static bool is_name(lh_str text)
     return true;
 }
 
-lh_code lh_dataset_name_parse(lh_str text, char out[LH_INGEST_NAME_SIZE], struct lh_error *err)
+lh_code lh_ingest_name_parse(lh_str text, char out[LH_INGEST_NAME_SIZE], struct lh_error *err)
 {
     lh_str name = text;
     lh_str space = LH_STR("main");
@@ -305,7 +305,7 @@ lh_code lh_dataset_name_parse(lh_str text, char out[LH_INGEST_NAME_SIZE], struct
     return LH_OK;
 }
 
-bool lh_dataset_name_from_file(lh_str file_name, char out[LH_INGEST_NAME_SIZE])
+bool lh_ingest_name_from_file(lh_str file_name, char out[LH_INGEST_NAME_SIZE])
 {
     for (size_t i = file_name.len; i-- > 0;)
         if (file_name.ptr[i] == '/' || file_name.ptr[i] == '\\') {

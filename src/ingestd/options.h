@@ -70,11 +70,11 @@ lh_code lh_ingest_options_set(struct lh_ingest_options *options, lh_str name, lh
 
 /* The canonical text of a dataset's name: "orders", "sales.orders"; "main.orders" is "orders".
  * LH_INVALID_NAME. */
-lh_code lh_dataset_name_parse(lh_str text, char out[LH_INGEST_NAME_SIZE], struct lh_error *err);
+lh_code lh_ingest_name_parse(lh_str text, char out[LH_INGEST_NAME_SIZE], struct lh_error *err);
 
 /* A name for a dataset from a file's name: "in/2024 sales.csv" gives "_2024_sales". False when
  * nothing usable is left. */
-bool lh_dataset_name_from_file(lh_str file_name, char out[LH_INGEST_NAME_SIZE]);
+bool lh_ingest_name_from_file(lh_str file_name, char out[LH_INGEST_NAME_SIZE]);
 
 /* Writes what decides how bytes become rows (neither dataset nor mode) as an object with its
  * members in a fixed order; equal options give equal text. */
