@@ -32,7 +32,7 @@ SLOWDOWN = {"": 1, "address": 4, "thread": 8}[SANITIZE]
 SERVICES = ("storaged", "catalogd", "vectord", "ingestd", "queryd", "gateway")
 PORT_FIRST, PORT_LAST = 10000, 32000
 SUPPORT = Path(__file__).resolve().parent
-SHARED = SUPPORT.parents[2].parent / "shared" / "data"
+SHARED = SUPPORT.parents[2] / "shared" / "data"
 
 
 def shared(name):
