@@ -9,7 +9,7 @@
 
 enum {
     BEFORE_MAX = 60, /* characters of the line shown before the place */
-    AFTER_MAX = 16,  /* and from it on: with the line of the caret this fits LH_ERROR_EXCERPT_MAX */
+    AFTER_MAX = 40,  /* and from it on, if they fit */
 };
 
 /* A byte that begins a character: anything but 10xxxxxx. */
@@ -77,16 +77,29 @@ static void put_padding(struct excerpt *e, lh_str text)
             put(e, text.ptr[i] == '\t' ? "\t" : " ", 1);
 }
 
+/* The first characters of text, at most `max` and not more than `bytes_max` bytes. */
+static lh_str first_characters(lh_str text, size_t max, size_t bytes_max)
+{
+    size_t len = lh_sql_byte_of_character(text, max);
+    if (len > bytes_max)
+        len = bytes_max;
+    while (len > 0 && len < text.len && !begins_character(text.ptr[len]))
+        len--;
+    return lh_str_of(text.ptr, len);
+}
+
 static void put_excerpt(struct excerpt *e, lh_str before, lh_str after)
 {
     lh_str shown = last_characters(before, BEFORE_MAX);
     bool cut = shown.len < before.len;
-    size_t after_len = lh_sql_byte_of_character(after, AFTER_MAX);
+    /* Two times "...", the end of the line, the line of the caret and the terminator. */
+    size_t taken = shown.len + 6 + 1 + 3 + count_characters(shown) + 1 + 1;
+    lh_str rest = first_characters(after, AFTER_MAX, LH_ERROR_EXCERPT_MAX - taken);
     if (cut)
         put(e, "...", 3);
     put_line(e, shown);
-    put_line(e, lh_str_of(after.ptr, after_len));
-    if (after_len < after.len)
+    put_line(e, rest);
+    if (rest.len < after.len)
         put(e, "...", 3);
     put(e, "\n", 1);
     if (cut)

@@ -18,7 +18,7 @@
  *   START    {"query_id","sql","params","format":"json|ndjson|csv","rows_max":0,"started_ns"}
  *   TABLES   {"show_tables":bool,"tables":[{"schema","name","unit":"present|version|timestamp",
  *             "version","time","offset"}]}
- *   DATASET  {"dataset_id","snapshot","schema","name","columns":[{"name","type"}],"files":[path]}
+ *   DATASET  {"dataset","dataset_id","snapshot","columns":[{"name","type"}],"files":[path]}
  *   RUN      {"names":[...]}: for SHOW TABLES; otherwise {}
  *   DONE     {"rows","truncated"}
  */

@@ -73,6 +73,7 @@ static lh_code put_dataset(struct lh_buf *payload, const struct source *s, struc
     const struct lh_dataset *d = s->dataset;
     struct lh_json json = LH_JSON_TO(payload);
     lh_json_object(&json);
+    lh_json_kcstr(&json, "dataset", d->name);
     lh_json_kcstr(&json, "dataset_id", d->id);
     lh_json_ki64(&json, "snapshot", d->snapshot);
     char *columns = json_dumps(d->columns, JSON_COMPACT);

@@ -132,15 +132,17 @@ static bool schema_is_taken(lh_str schema)
     return false;
 }
 
-/* Whether two tables of the statement would want the same view name. */
-static bool names_collide(const struct lh_gate *gate)
+/* Whether two tables of the statement would want the same view name: one dataset at two times, or
+ * two whose names differ in case alone. */
+static bool names_collide(const struct lh_gate *gate, bool in_case_alone)
 {
     for (size_t i = 0; i < gate->table_count; i++) {
         for (size_t j = i + 1; j < gate->table_count; j++) {
             const struct lh_gate_table *a = &gate->tables[i];
             const struct lh_gate_table *b = &gate->tables[j];
             if (lh_str_eq_nocase(lh_str_from(a->name), lh_str_from(b->name)) &&
-                lh_str_eq_nocase(lh_str_from(a->schema), lh_str_from(b->schema)))
+                lh_str_eq_nocase(lh_str_from(a->schema), lh_str_from(b->schema)) &&
+                (!in_case_alone || strcmp(a->name, b->name) != 0))
                 return true;
         }
     }
@@ -153,17 +155,23 @@ static bool needs_exchange(const struct lh_gate *gate)
         if (gate->tables[i].unit != LH_AT_PRESENT ||
             schema_is_taken(lh_str_from(gate->tables[i].schema)))
             return true;
-    return names_collide(gate);
+    return names_collide(gate, false);
 }
 
-/* A name that no dataset can have: the catalog's names are without @. */
-static lh_code exchange_name(const json_t *dataset, char **ret_name, struct lh_error *err)
+/* A name that no dataset can have (the catalog's are without @), and that people may see in the
+ * names of columns: events@3. Datasets that differ in case alone are told apart by their ids, too.
+ */
+static lh_code exchange_name(const struct lh_gate *gate, const json_t *dataset, char **ret_name,
+                             struct lh_error *err)
 {
-    lh_str id;
+    lh_str id, name;
     int64_t snapshot;
+    LH_TRY(lh_json_need_str(dataset, "dataset", &name, err));
     LH_TRY(lh_json_need_str(dataset, "dataset_id", &id, err));
     LH_TRY(lh_json_need_i64(dataset, "snapshot", &snapshot, err));
-    *ret_name = lh_asprintf("%.*s@%lld", LH_FMT(id), (long long)snapshot);
+    *ret_name = names_collide(gate, true)
+                    ? lh_asprintf("%.*s@%lld.%.*s", LH_FMT(name), (long long)snapshot, LH_FMT(id))
+                    : lh_asprintf("%.*s@%lld", LH_FMT(name), (long long)snapshot);
     return LH_OK;
 }
 
@@ -173,7 +181,7 @@ static lh_code show_dataset(struct query *q, size_t table, lh_str payload, bool 
     LH_AUTO_JSON json_t *dataset = NULL;
     LH_TRY(lh_json_parse(payload, &dataset, err));
     if (exchange) {
-        LH_TRY(exchange_name(dataset, &views[table], err));
+        LH_TRY(exchange_name(&q->gate, dataset, &views[table], err));
         return lh_views_show(q->worker->views, LH_STR("main"), lh_str_from(views[table]), dataset,
                              err);
     }
@@ -327,11 +335,11 @@ static lh_code bind_all(struct query *q, struct lh_error *err)
 /* ---- running ---- */
 
 /* A place in the user's own text can be shown; one in a text of ours cannot. */
-static lh_code show_place(struct query *q, lh_code code, int64_t position, struct lh_error *err)
+static lh_code show_place(const struct query *q, int64_t position, struct lh_error *err)
 {
-    if (code != LH_OK && position != LH_DUCK_NO_POSITION && q->canonical.len == 0)
+    if (position != LH_DUCK_NO_POSITION && q->canonical.len == 0)
         lh_sql_caret(q->sql, (size_t)position, err);
-    return code;
+    return err->code;
 }
 
 static lh_code prepare(struct query *q, struct lh_error *err)
@@ -339,10 +347,9 @@ static lh_code prepare(struct query *q, struct lh_error *err)
     int64_t position = LH_DUCK_NO_POSITION;
     const char *sql = q->canonical.len > 0 ? q->canonical.data : q->text;
     LH_TRY(lh_control_check(q->worker->control, err));
-    LH_TRY(show_place(q,
-                      lh_duck_prepare(q->conn, sql, q->explain ? LH_DUCK_EXPLAIN : LH_DUCK_SELECT,
-                                      &q->statement, &position, err),
-                      position, err));
+    enum lh_duck_kind kind = q->explain ? LH_DUCK_EXPLAIN : LH_DUCK_SELECT;
+    if (lh_duck_prepare(q->conn, sql, kind, &q->statement, &position, err) != LH_OK)
+        return show_place(q, position, err);
     return bind_all(q, err);
 }
 
@@ -394,13 +401,15 @@ static lh_code run(struct query *q, struct lh_error *err)
         lh_buf_append_str(&q->canonical, lh_buf_str(&select));
     }
     LH_TRY(prepare(q, err));
-    if (!all_encode(q))
+    bool typed = lh_duck_param_count(q->statement) == 0;
+    if (typed && !all_encode(q))
         LH_TRY(cast_columns(q, err));
     LH_TRY(lh_control_check(q->worker->control, err));
-    LH_TRY(show_place(q, lh_duck_run(q->statement, &position, err), position, err));
+    if (lh_duck_run(q->statement, &position, err) != LH_OK)
+        return show_place(q, position, err);
     if (all_encode(q))
         return LH_OK;
-    /* Parameters may bring types that prepare could not know. */
+    /* Only now are the columns known whose types come from parameters. */
     LH_TRY(cast_columns(q, err));
     return lh_duck_run(q->statement, &position, err);
 }
@@ -419,7 +428,8 @@ static lh_code next_rows(struct query *q, size_t *ret_rows, struct lh_error *err
     int64_t position = LH_DUCK_NO_POSITION;
     size_t rows = 0;
     LH_TRY(lh_control_check(q->worker->control, err));
-    LH_TRY(show_place(q, lh_duck_next_chunk(q->statement, &rows, &position, err), position, err));
+    if (lh_duck_next_chunk(q->statement, &rows, &position, err) != LH_OK)
+        return show_place(q, position, err);
     if (q->rows_max > 0 && rows > q->rows_max - q->rows) {
         rows = q->rows_max - q->rows;
         q->truncated = true;

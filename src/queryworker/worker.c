@@ -1,6 +1,7 @@
 /*
- * Start of the worker: cage first, while there is one thread, then DuckDB, then the lock on its
- * settings. Nothing of a user is looked at before that.
+ * Start of the worker: DuckDB with one thread (it looks at files of /proc that the cage hides), the
+ * cage, more threads, which inherit it, and the lock on the settings. Nothing of a user is looked
+ * at before.
  */
 #include "queryworker/worker.h"
 
@@ -26,15 +27,24 @@ static lh_code enter_cage(char **argv, const char **ret_missing, struct lh_error
 
 static lh_code open_duck(char **argv, struct lh_query_worker *worker, struct lh_error *err)
 {
-    struct lh_duck_options options = {.spill_dir = argv[LH_QUERY_WORKER_SPILL_DIR]};
+    struct lh_duck_options options = {.threads = 1, .spill_dir = argv[LH_QUERY_WORKER_SPILL_DIR]};
     if (!lh_str_to_i64(lh_str_from(argv[LH_QUERY_WORKER_MEMORY]), &options.memory_bytes) ||
-        !lh_str_to_i64(lh_str_from(argv[LH_QUERY_WORKER_THREADS]), &options.threads) ||
         !lh_str_to_i64(lh_str_from(argv[LH_QUERY_WORKER_SPILL_BYTES]), &options.spill_bytes_max))
         return lh_fail(err, LH_INVALID, "the worker's arguments are not numbers");
     if (options.spill_bytes_max == 0)
         options.spill_dir = NULL;
     LH_TRY(lh_duck_open(&options, &worker->duck, err));
-    LH_TRY(lh_duck_connect(worker->duck, &worker->trusted, err));
+    return lh_duck_connect(worker->duck, &worker->trusted, err);
+}
+
+static lh_code configure_duck(char **argv, struct lh_query_worker *worker, struct lh_error *err)
+{
+    int64_t threads = 0;
+    if (!lh_str_to_i64(lh_str_from(argv[LH_QUERY_WORKER_THREADS]), &threads))
+        return lh_fail(err, LH_INVALID, "the worker's arguments are not numbers");
+    char sql[64];
+    snprintf(sql, sizeof(sql), "SET threads = %lld", (long long)threads);
+    LH_TRY(lh_duck_exec(worker->trusted, sql, err));
     /* Footers of immutable files are read once; times are told in UTC. */
     LH_TRY(lh_duck_exec(worker->trusted, "SET GLOBAL parquet_metadata_cache = true", err));
     LH_TRY(lh_duck_exec(worker->trusted, "SET GLOBAL TimeZone = 'UTC'", err));
@@ -50,8 +60,9 @@ static lh_code open_duck(char **argv, struct lh_query_worker *worker, struct lh_
 static lh_code start(char **argv, struct lh_query_worker *worker, const char **ret_missing,
                      struct lh_error *err)
 {
-    LH_TRY(enter_cage(argv, ret_missing, err));
     LH_TRY(open_duck(argv, worker, err));
+    LH_TRY(enter_cage(argv, ret_missing, err));
+    LH_TRY(configure_duck(argv, worker, err));
     worker->views = lh_views_new(worker->trusted);
     worker->hidden = (const char *const *)&argv[LH_QUERY_WORKER_SPILL_DIR];
     return lh_control_start(LH_QUERY_WORKER_FD, &worker->control, err);

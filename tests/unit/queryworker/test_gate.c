@@ -496,6 +496,8 @@ static void test_syntax_errors_show_the_place(void **state)
     struct lh_error err;
     verdict(f, "SELECT 1,\n  sleep_ms(1)", &out, &err);
     assert_string_equal(err.excerpt, "  sleep_ms(1)\n  ^");
+    expect(f, "SELECT $a, $1", "invalid_sql");
+    expect(f, "SELECT * FROM t FOR UPDATE", "invalid_sql");
     expect(f, "", "invalid_sql");
     expect(f, "-- nothing", "invalid_sql");
     expect(f, ";", "invalid_sql");
