@@ -9,6 +9,7 @@ HTTP client that shows everything.
 Everything that a test started is stopped at its end, and its logs are shown when it failed.
 """
 
+import atexit
 import fcntl
 import http.client
 import json
@@ -51,6 +52,12 @@ class Ports:
         self.folder = Path(tempfile.gettempdir()) / "lakehouse-test-ports"
         self.folder.mkdir(exist_ok=True)
         self.held = {}
+        atexit.register(self.release)
+
+    def release(self):
+        for lock in self.held.values():
+            lock.close()
+        self.held.clear()
 
     def take(self):
         for _ in range(1000):
