@@ -188,6 +188,8 @@ void lh_http_on_cancel(struct lh_http_exchange *x, void (*on_cancel)(void *ctx),
 void lh_http_cancel(struct lh_http_exchange *x, bool gone)
 {
     lh_mutex_lock(&x->mutex);
+    if (gone && !x->gone)
+        atomic_fetch_add(&x->server->cancelled, 1);
     x->gone = x->gone || gone;
     atomic_store(&x->cancelled, true);
     pthread_cond_broadcast(&x->changed);
@@ -211,10 +213,12 @@ void lh_http_run(struct lh_http_exchange *x)
     lh_http_settle(x, code, &err);
     lh_log_set_request_id(LH_STR_NONE);
 
-    lh_mutex_lock(&x->mutex);
-    x->handling = false;
-    lh_http_drop_body(x);
-    lh_mutex_unlock(&x->mutex);
+    if (lh_http_has_body(x)) {
+        lh_mutex_lock(&x->mutex);
+        lh_http_drop_body(x);
+        lh_mutex_unlock(&x->mutex);
+    }
+    atomic_store(&x->handling, false);
 }
 
 void lh_http_drop_body(struct lh_http_exchange *x)

@@ -85,7 +85,7 @@ void lh_http_publish(struct lh_http_exchange *x, enum lh_http_answer_state state
     }
     /* The event thread waits for body bytes that a client may send late or never. */
     bool told = x->body_begun || !x->expects_continue;
-    if (x->phase == LH_PHASE_BODY && x->handling && told && state == LH_ANSWER_WHOLE)
+    if (x->phase == LH_PHASE_BODY && told && state == LH_ANSWER_WHOLE)
         lh_http_answer_early(x);
 }
 

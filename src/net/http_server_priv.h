@@ -154,11 +154,11 @@ struct lh_http_exchange {
     struct MHD_Connection *connection; /* NULL when the request is over */
     int fd;
     enum lh_http_phase phase;
-    bool suspended;  /* the connection sleeps until somebody resumes it */
-    bool handling;   /* the handler runs, or waits in the queue */
-    bool gone;       /* the client is */
-    bool wants_body; /* the handler has read: let a client on that waits for 100-continue */
-    bool body_begun; /* a byte has come, so 100-continue has gone out */
+    bool suspended;       /* the connection sleeps until somebody resumes it */
+    atomic_bool handling; /* the handler runs, or waits in the queue */
+    bool gone;            /* the client is */
+    bool wants_body;      /* the handler has read: let a client on that waits for 100-continue */
+    bool body_begun;      /* a byte has come, so 100-continue has gone out */
     bool body_ended;
     bool discard; /* what still comes of the body is dropped */
     bool slow;    /* the body came below the rate */
@@ -319,8 +319,8 @@ void lh_http_turn_end(struct lh_http_exchange *x, bool complete);
 /* x->mutex held. */
 void lh_http_mhd_suspend(struct lh_http_exchange *x);
 void lh_http_mhd_resume(struct lh_http_exchange *x);
-/* Hands the answer over, all of it in memory (`whole`) or as a stream. x->mutex not held. False when
- * that fails. */
+/* Hands the answer over, all of it in memory (`whole`) or as a stream. x->mutex not held. False
+ * when that fails. */
 bool lh_http_mhd_queue(struct lh_http_exchange *x, bool whole);
 
 #endif

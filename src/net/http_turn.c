@@ -12,9 +12,9 @@
 
 /* ---- moving on ---- */
 
-/* What the connection does next. Queueing is done without the mutex, since libmicrohttpd's own lock
- * of a response is held while it asks for the response's bytes. */
-enum step { CLOSE, GO_ON, QUEUE };
+/* What is done next, without the mutex: libmicrohttpd holds its own lock of a response while it asks
+ * for the response's bytes, and a worker that is woken should not find its exchange locked. */
+enum step { CLOSE, GO_ON, QUEUE, DISPATCH };
 
 static bool sendable(const struct lh_http_exchange *x)
 {
@@ -28,10 +28,17 @@ static enum step queue(struct lh_http_exchange *x)
     return QUEUE;
 }
 
-static enum step suspend(struct lh_http_exchange *x)
+static enum step dispatch(struct lh_http_exchange *x)
 {
-    lh_http_mhd_suspend(x);
-    return GO_ON;
+    x->handling = true;
+    return DISPATCH;
+}
+
+/* A small body is gathered first: a slow client then holds no worker. */
+static bool is_gathered_first(const struct lh_http_exchange *x)
+{
+    return !x->expects_continue && x->body_length > 0 && x->body_length <= LH_HTTP_SMALL_BYTES &&
+           x->body_length <= x->body_limit;
 }
 
 /* An answer that is queued now, before libmicrohttpd has seen the whole request, makes it close the
@@ -47,13 +54,19 @@ static enum step advance_from_head(struct lh_http_exchange *x)
             return queue(x);
         if (!x->wants_body && !x->discard) {
             x->phase = LH_PHASE_HELD;
-            return suspend(x);
+            lh_http_mhd_suspend(x);
+            return x->handling ? GO_ON : dispatch(x);
         }
     }
     x->phase = LH_PHASE_BODY;
     x->rate_since = lh_mono_now().ns;
-    if (x->answer.state == LH_ANSWER_WHOLE)
+    if (x->answer.state == LH_ANSWER_WHOLE) {
         lh_http_answer_early(x);
+        return GO_ON;
+    }
+    if (!is_gathered_first(x))
+        return x->handling ? GO_ON : dispatch(x);
+    x->gathered = lh_malloc((size_t)x->body_length + 1);
     return GO_ON;
 }
 
@@ -70,7 +83,10 @@ static enum step advance(struct lh_http_exchange *x)
             lh_http_answer_early(x);
         return GO_ON;
     case LH_PHASE_WHOLE:
-        return sendable(x) ? queue(x) : suspend(x);
+        if (sendable(x))
+            return queue(x);
+        lh_http_mhd_suspend(x);
+        return x->handling ? GO_ON : dispatch(x);
     case LH_PHASE_QUEUED:
     case LH_PHASE_LINGER:
         return GO_ON;
@@ -78,68 +94,58 @@ static enum step advance(struct lh_http_exchange *x)
     return CLOSE;
 }
 
+/* Gives x to a worker, or answers that there is none. */
+static void give_to_worker(struct lh_http_exchange *x)
+{
+    atomic_fetch_add(&x->refs, 1);
+    if (lh_http_workers_push(&x->server->workers, x))
+        return;
+    atomic_fetch_sub(&x->refs, 1);
+    atomic_fetch_add(&x->server->shed, 1);
+    struct lh_error busy = LH_ERROR_INIT;
+    LH_IGNORE(lh_fail(&busy, LH_BUSY, "all workers are taken and the queue is full"), "it is sent");
+    lh_http_compose_error(x, &busy);
+    lh_mutex_lock(&x->mutex);
+    x->handling = false;
+    lh_http_publish(x, LH_ANSWER_WHOLE);
+    lh_mutex_unlock(&x->mutex);
+}
+
 /* Releases the mutex and does the step; false when the connection is to be closed. */
 static bool leave(struct lh_http_exchange *x, enum step step)
 {
     bool whole = x->answer.state == LH_ANSWER_WHOLE;
     lh_mutex_unlock(&x->mutex);
-    return step == QUEUE ? lh_http_mhd_queue(x, whole) : step == GO_ON;
+    switch (step) {
+    case QUEUE:
+        return lh_http_mhd_queue(x, whole);
+    case DISPATCH:
+        give_to_worker(x);
+        return true;
+    case GO_ON:
+        return true;
+    case CLOSE:
+        return false;
+    }
+    return false;
 }
 
 /* ---- the header is complete ---- */
 
-static void refuse(struct lh_http_exchange *x, const struct lh_error *failure)
-{
-    lh_http_compose_error(x, failure);
-    x->answer.state = LH_ANSWER_WHOLE;
-}
-
-/* Hands x to a worker, or answers that there is none. */
-static void dispatch(struct lh_http_exchange *x)
-{
-    atomic_fetch_add(&x->refs, 1);
-    x->handling = true;
-    if (lh_http_workers_push(&x->server->workers, x))
-        return;
-    x->handling = false;
-    atomic_fetch_sub(&x->refs, 1);
-    atomic_fetch_add(&x->server->shed, 1);
-    struct lh_error busy = LH_ERROR_INIT;
-    LH_IGNORE(lh_fail(&busy, LH_BUSY, "all workers are taken and the queue is full"), "it is sent");
-    refuse(x, &busy);
-}
-
-/* A small body is gathered first: a slow client then holds no worker. */
-static bool is_gathered_first(const struct lh_http_exchange *x)
-{
-    return !x->expects_continue && x->body_length > 0 && x->body_length <= LH_HTTP_SMALL_BYTES &&
-           x->body_length <= x->body_limit;
-}
-
 bool lh_http_turn_head(struct lh_http_exchange *x, const struct lh_error *refusal)
 {
-    bool swept = false;
     if (refusal != NULL) {
-        refuse(x, refusal);
-        swept = lh_http_has_body(x);
+        lh_http_compose_error(x, refusal);
+        x->answer.state = LH_ANSWER_WHOLE;
     } else if ((x->match.route->flags & LH_ROUTE_INLINE) != 0) {
         LH_CHECK(!lh_http_has_body(x));
         x->on_event_thread = true;
         lh_http_run(x);
         x->on_event_thread = false;
-    } else {
-        swept = true;
     }
-    if (swept)
+    if (!x->answer.started || lh_http_has_body(x))
         lh_http_sweep_add(&x->server->sweeper, x);
-
     lh_mutex_lock(&x->mutex);
-    if (swept && refusal == NULL) {
-        if (is_gathered_first(x))
-            x->gathered = lh_malloc((size_t)x->body_length + 1);
-        else
-            dispatch(x);
-    }
     return leave(x, advance(x));
 }
 
@@ -206,8 +212,6 @@ bool lh_http_turn(struct lh_http_exchange *x)
         x->body_ended = true;
         x->rate_since = 0;
         pthread_cond_signal(&x->changed);
-        if (x->gathered != NULL && x->answer.state == LH_ANSWER_NONE)
-            dispatch(x);
     }
     return leave(x, advance(x));
 }
@@ -263,15 +267,13 @@ void lh_http_turn_end(struct lh_http_exchange *x, bool complete)
     lh_mutex_lock(&x->mutex);
     enum lh_http_answer_state state = x->answer.state;
     int status = state == LH_ANSWER_NONE ? lh_code_status(LH_CANCELLED) : x->answer.status;
-    bool cut_short = !complete && state != LH_ANSWER_WHOLE && state != LH_ANSWER_DONE;
+    bool unanswered = !complete && (state == LH_ANSWER_NONE || state == LH_ANSWER_OPEN ||
+                                    state == LH_ANSWER_SENDING);
     x->connection = NULL;
     x->suspended = false;
     lh_mutex_unlock(&x->mutex);
-    if (cut_short) {
-        if (state != LH_ANSWER_CUT)
-            atomic_fetch_add(&server->cancelled, 1);
+    if (unanswered)
         lh_http_cancel(x, true);
-    }
     count_and_log(x, status);
     atomic_store(&home->served, true);
     atomic_store(&home->waiting_since, lh_mono_now().ns);

@@ -99,9 +99,10 @@ bool lh_http_workers_push(struct lh_http_workers *workers, struct lh_http_exchan
             workers->first = x;
         workers->last = x;
         workers->queued++;
-        pthread_cond_signal(&workers->work);
     }
     lh_mutex_unlock(&workers->mutex);
+    if (taken)
+        pthread_cond_signal(&workers->work); /* who is woken finds the mutex free */
     return taken;
 }
 
