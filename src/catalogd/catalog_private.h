@@ -107,7 +107,8 @@ lh_code lh_entry_put(struct lh_catalog *catalog, struct lh_entry *entry,
                      const struct lh_dataset *next, lh_deadline deadline,
                      char ret_etag[LH_ETAG_SIZE], struct lh_error *err);
 /* With the turn: removes the manifest with this etag. LH_OK: it is gone. LH_PRECONDITION: it is
- * another one by now. Otherwise the entry may be doubtful. Nothing is published. */
+ * another one by now. LH_NOT_FOUND: it was gone before. Otherwise the entry may be doubtful.
+ * Nothing is published. */
 lh_code lh_entry_delete(struct lh_catalog *catalog, struct lh_entry *entry, const char *etag,
                         lh_deadline deadline, struct lh_error *err);
 

@@ -209,10 +209,12 @@ lh_code lh_entry_delete(struct lh_catalog *catalog, struct lh_entry *entry, cons
         return code;
     struct stored stored = {0};
     struct lh_error failure = LH_ERROR_INIT;
-    if (fetch(catalog, entry, lh_deadline_in_ms(SETTLE_MS), &stored, &failure) == LH_OK) {
-        lh_dataset_unref(stored.dataset);
-        if (stored.etag[0] == '\0')
-            return LH_OK; /* gone: by this call, though its answer was lost, or by another */
+    bool known = fetch(catalog, entry, lh_deadline_in_ms(SETTLE_MS), &stored, &failure) == LH_OK;
+    lh_dataset_unref(stored.dataset);
+    if (known && stored.etag[0] == '\0') {
+        if (code == LH_PRECONDITION)
+            return lh_fail(err, LH_NOT_FOUND, "manifest %s is gone already", key);
+        return LH_OK; /* only the answer was lost */
     }
     if (code != LH_PRECONDITION)
         lh_entry_set_doubtful(catalog, entry);

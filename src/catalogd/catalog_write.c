@@ -213,16 +213,19 @@ static lh_code need_dataset(struct lh_catalog *catalog, struct lh_entry *entry, 
     return LH_OK;
 }
 
-/* With the turn. *ret_deleted: the state that was removed. */
+/* With the turn. *ret_deleted: the state that was removed. *ret_by_us: false when the manifest was
+ * gone already; then this call did it, by a request that was repeated, or another catalogd did, and
+ * may have given the dataset another name. */
 static lh_code delete_entry(struct lh_catalog *catalog, struct lh_entry *entry, lh_str name,
-                            struct lh_dataset **ret_deleted, struct lh_error *err)
+                            struct lh_dataset **ret_deleted, bool *ret_by_us, struct lh_error *err)
 {
     const struct budget budget = budget_of(catalog);
     for (unsigned attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
         LH_TRY(need_dataset(catalog, entry, name, &budget, err));
         struct lh_error failure = LH_ERROR_INIT;
         lh_code code = lh_entry_delete(catalog, entry, entry->etag, budget.put, &failure);
-        if (code == LH_OK) {
+        if (code == LH_OK || code == LH_NOT_FOUND) {
+            *ret_by_us = code == LH_OK;
             *ret_deleted = lh_dataset_ref(entry->dataset);
             lh_entry_publish(catalog, entry, NULL, "");
             return LH_OK;
@@ -244,10 +247,17 @@ lh_code lh_catalog_delete(struct lh_catalog *catalog, lh_str name, bool purge, s
     struct lh_entry *entry = NULL;
     LH_TRY(lh_entry_take(catalog, id, budget_of(catalog).whole, &entry, err));
     LH_AUTO_DATASET struct lh_dataset *deleted = NULL;
-    lh_code code = delete_entry(catalog, entry, name, &deleted, err);
+    bool by_us = false;
+    lh_code code = delete_entry(catalog, entry, name, &deleted, &by_us, err);
     lh_entry_release(catalog, entry);
-    LH_TRY(code);
-    return purge ? lh_catalog_purge(catalog, deleted, err) : LH_OK;
+    if (code != LH_OK || !purge)
+        return code;
+    if (!by_us)
+        return lh_fail(err, LH_UNAVAILABLE,
+                       "dataset '%.*s' is gone, but perhaps by another's doing: its objects are "
+                       "still in the store",
+                       LH_FMT(name));
+    return lh_catalog_purge(catalog, deleted, err);
 }
 
 /* ---- rename ----
@@ -286,7 +296,7 @@ static lh_code rename_entries(struct lh_catalog *catalog, struct lh_entry *from,
         return lh_fail(err, LH_CONFLICT, "dataset '%.*s' was changed while it was renamed",
                        LH_FMT(name));
     }
-    bool left_behind = code != LH_OK;
+    bool left_behind = code != LH_OK && code != LH_NOT_FOUND;
     lh_entry_publish_rename(catalog, from, to, lh_dataset_ref(next), etag, left_behind);
     *ret_result = (struct lh_commit_result){.dataset = LH_TAKE(next), .status = LH_COMMIT_RENAMED};
     return LH_OK;
