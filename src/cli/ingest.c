@@ -239,7 +239,10 @@ static uint64_t number_of(const json_t *object, const char *key)
 
 static void print_warning(const json_t *warning, const struct lh_style *style)
 {
-    fprintf(stderr, "  %swarning:%s %s\n", style->yellow, style->off, text_of(warning, "message"));
+    const char *column = text_of(warning, "column");
+    const char *quote = column[0] ? "\"" : "", *space = column[0] ? " " : "";
+    fprintf(stderr, "  %swarning:%s %s%s%s%s%s\n", style->yellow, style->off, quote, column, quote,
+            space, text_of(warning, "message"));
     if (text_of(warning, "hint")[0])
         fprintf(stderr, "           %s\n", text_of(warning, "hint"));
 }

@@ -164,9 +164,11 @@ static struct query query_to(struct lh_cli *cli,
 static lh_code copy_bytes(void *ctx, const void *bytes, size_t len, struct lh_error *err)
 {
     FILE *out = ctx;
-    if (fwrite(bytes, 1, len, out) != len)
-        return lh_fail_errno(err, "cannot write the result");
-    return LH_OK;
+    if (fwrite(bytes, 1, len, out) == len)
+        return LH_OK;
+    if (lh_cli_interrupted(NULL)) /* a reader that stalls does not keep Ctrl-C from working */
+        return lh_fail(err, LH_CANCELLED, "cancelled");
+    return lh_fail_errno(err, "cannot write the result");
 }
 
 lh_code lh_sql_copy(struct lh_cli *cli, const struct lh_sql_query *sql, const char *format,
