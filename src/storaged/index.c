@@ -148,6 +148,9 @@ uint64_t lh_index_row_sum(int64_t bucket, lh_str key, const struct lh_index_row 
     return lh_xxh3(bytes, (size_t)(at + key.len - bytes));
 }
 
+/* The list of sums is stored as it lies in memory. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the store's format is little-endian");
+
 uint64_t lh_index_sums_sum(uint64_t body, uint64_t size, const uint64_t *sums, size_t count)
 {
     struct lh_xxh3 *state = lh_xxh3_new();
