@@ -74,6 +74,8 @@ lh_code lh_journal_remove(struct lh_journal *journal, const char *id, struct lh_
 
 static lh_code parse_entry(lh_str file, json_t **ret_root, struct lh_error *err)
 {
+    if (file.len <= CHECKSUM_HEX)
+        return lh_fail(err, LH_CORRUPT, "an entry of the journal is cut short");
     lh_str text = lh_str_skip(file, CHECKSUM_HEX + 1);
     char want[CHECKSUM_HEX + 2];
     snprintf(want, sizeof(want), "%016llx\n", (unsigned long long)lh_xxh3(text.ptr, text.len));

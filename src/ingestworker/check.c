@@ -4,6 +4,7 @@
 #include "ingestworker/check.h"
 
 #include "base/mem.h"
+#include "ingestworker/input.h"
 
 #include <math.h>
 

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "ingestworker/input.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -46,13 +47,12 @@ static lh_code decode_file(int from, int to, enum lh_encoding encoding, struct l
     LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT((size_t)3 * DECODE_STEP + 16);
     struct lh_transcoder transcoder = LH_TRANSCODER_INIT(encoding);
     for (;;) {
-        ssize_t got = lh_io->read(from, piece, DECODE_STEP);
-        if (got < 0)
-            return lh_fail_errno(err, "cannot read the input");
+        size_t got = 0;
+        LH_TRY(lh_input_read(from, piece, DECODE_STEP, &got, err));
         if (got == 0)
             return lh_transcode_finish(&transcoder, err);
         lh_buf_reset(&text);
-        LH_TRY(lh_transcode(&transcoder, piece, (size_t)got, &text, err));
+        LH_TRY(lh_transcode(&transcoder, piece, got, &text, err));
         LH_TRY(lh_write_all(to, text.data, text.len, "the decoded input", err));
     }
 }

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "ingestworker/input.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -171,6 +172,15 @@ static void warn_names(struct lh_csv_input *in)
     }
 }
 
+/* The values hold commas, and the header none: one column of text, or a header that lacks names. */
+static void warn_one_column(struct lh_csv_input *in)
+{
+    if (in->c->column_count == 1 && in->reader.dialect.delimiter != ',')
+        lh_convert_warn(in->c, "W-ONE-COLUMN", in->c->columns[0].name,
+                        "if it has more, the first line must name them all",
+                        "the file was read as one column");
+}
+
 static void warn_bytes(struct lh_csv_input *in)
 {
     enum lh_encoding encoding = in->c->request->options.encoding;
@@ -283,6 +293,7 @@ static lh_code check_doubles(struct lh_csv_input *in, struct lh_error *err)
 lh_code lh_csv_findings(struct lh_csv_input *in, struct lh_error *err)
 {
     warn_names(in);
+    warn_one_column(in);
     warn_bytes(in);
     LH_TRY(warn_dates(in, err));
     return in->c->request->options.strict_mode ? check_doubles(in, err) : LH_OK;

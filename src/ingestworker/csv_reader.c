@@ -7,11 +7,11 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "ingestd/encoding.h"
+#include "ingestworker/input.h"
 
-#include <errno.h>
 #include <fcntl.h>
 
-enum { BUFFER_MIN = 1 << 20, EXCERPT_BYTES = 200 };
+enum { BUFFER_MIN = 1 << 20 };
 
 lh_code lh_csv_reader_open(const char *path, const struct lh_csv_reader_options *options,
                            struct lh_csv_reader *ret_reader, struct lh_error *err)
@@ -39,18 +39,6 @@ void lh_csv_reader_close(struct lh_csv_reader *reader)
     free(reader->buffer);
     free(reader->fields);
     *reader = LH_CSV_READER_NONE;
-}
-
-void lh_error_set_excerpt(struct lh_error *err, lh_str text)
-{
-    size_t len = text.len < EXCERPT_BYTES ? text.len : EXCERPT_BYTES;
-    while (len < text.len && len > 0 && ((unsigned char)text.ptr[len] & 0xC0) == 0x80)
-        len--;
-    memcpy(err->excerpt, text.ptr, len);
-    err->excerpt[len] = '\0';
-    for (size_t i = 0; i < len; i++) /* a line of text, even when the value was not */
-        if ((unsigned char)err->excerpt[i] < ' ')
-            err->excerpt[i] = ' ';
 }
 
 /* ---- the buffer ---- */
@@ -88,15 +76,12 @@ static lh_code refill(struct lh_csv_reader *reader, struct lh_error *err)
 {
     bool at_start = reader->len == 0 && reader->csv.line == 1;
     LH_TRY(make_room(reader, err));
-    ssize_t got;
-    do {
-        got = lh_io->read(reader->fd, reader->buffer + reader->len, reader->capacity - reader->len);
-    } while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return lh_fail_errno(err, "cannot read the input");
-    if (got > 0 && memchr(reader->buffer + reader->len, '\0', (size_t)got) != NULL)
+    size_t got = 0;
+    LH_TRY(lh_input_read(reader->fd, reader->buffer + reader->len, reader->capacity - reader->len,
+                         &got, err));
+    if (got > 0 && memchr(reader->buffer + reader->len, '\0', got) != NULL)
         reader->has_nul = true;
-    reader->len += (size_t)got;
+    reader->len += got;
     reader->at_end = got == 0;
     lh_str text = lh_str_of(reader->buffer, reader->len);
     size_t bom_len = 0;

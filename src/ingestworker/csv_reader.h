@@ -41,9 +41,6 @@ void lh_csv_reader_close(struct lh_csv_reader *reader); /* accepts {.fd = -1} */
 lh_code lh_csv_reader_next(struct lh_csv_reader *reader, struct lh_csv_record *ret_record,
                            bool *ret_got, struct lh_error *err);
 
-/* At most 200 bytes of a text, cut at the end of a character, as the excerpt of a failure. */
-void lh_error_set_excerpt(struct lh_error *err, lh_str text);
-
 #define LH_CSV_READER_NONE ((struct lh_csv_reader){.fd = -1})
 #define LH_AUTO_CSV_READER __attribute__((cleanup(lh_csv_reader_close)))
 

@@ -6,11 +6,11 @@
  */
 #include "ingestworker/check.h"
 #include "ingestworker/conversion.h"
+#include "ingestworker/input.h"
 
 #include "base/mem.h"
 #include "base/os.h"
 
-#include <errno.h>
 #include <fcntl.h>
 
 enum { READ_STEP = 1 << 20, DOCUMENT_MAX = 64 << 20 };
@@ -25,10 +25,11 @@ static lh_code find_layout(const struct lh_conversion *c, const char **ret, stru
     }
     char start[4096];
     LH_AUTO_FD int fd = lh_io->openat(AT_FDCWD, c->input, O_RDONLY, 0);
-    ssize_t got = fd < 0 ? -1 : lh_io->read(fd, start, sizeof(start));
-    if (got < 0)
-        return lh_fail_errno(err, "cannot read the input");
-    ssize_t i = got >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    size_t got = 0;
+    if (fd < 0)
+        return lh_fail_errno(err, "cannot open the input");
+    LH_TRY(lh_input_read(fd, start, sizeof(start), &got, err));
+    size_t i = got >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     while (i < got && memchr(" \t\r\n", start[i], 4) != NULL)
         i++;
     *ret = i < got && start[i] == '[' ? "array" : "unstructured";
@@ -93,10 +94,9 @@ static lh_code check_lines(const struct lh_conversion *c, struct lh_error *err)
         char *room = lh_buf_reserve(&text, READ_STEP);
         if (room == NULL)
             return fail_line(number, 0, LH_STR(""), "it is too long", err);
-        ssize_t got = lh_io->read(fd, room, READ_STEP);
-        if (got < 0)
-            return lh_fail_errno(err, "cannot read the input");
-        lh_buf_commit(&text, (size_t)got);
+        size_t got = 0;
+        LH_TRY(lh_input_read(fd, room, READ_STEP, &got, err));
+        lh_buf_commit(&text, got);
         lh_str rest = lh_buf_str(&text);
         const char *end;
         while (rest.len > 0 && (end = memchr(rest.ptr, '\n', rest.len)) != NULL) {

@@ -5,12 +5,7 @@
 #include "net/multipart.h"
 
 #include "base/mem.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "support/cmocka.h"
 
 /* What came out, as text: [name|filename|type]content; */
 struct seen {
@@ -18,7 +13,8 @@ struct seen {
     bool open;
 };
 
-static lh_code on_part(void *ctx, const struct lh_multipart_part *part, struct lh_error *err) {
+static lh_code on_part(void *ctx, const struct lh_multipart_part *part, struct lh_error *err)
+{
     (void)err;
     struct seen *seen = ctx;
     assert_false(seen->open);
@@ -28,7 +24,8 @@ static lh_code on_part(void *ctx, const struct lh_multipart_part *part, struct l
     return LH_OK;
 }
 
-static lh_code on_data(void *ctx, const void *bytes, size_t len, struct lh_error *err) {
+static lh_code on_data(void *ctx, const void *bytes, size_t len, struct lh_error *err)
+{
     (void)err;
     struct seen *seen = ctx;
     assert_true(seen->open);
@@ -37,7 +34,8 @@ static lh_code on_data(void *ctx, const void *bytes, size_t len, struct lh_error
     return LH_OK;
 }
 
-static lh_code on_end(void *ctx, struct lh_error *err) {
+static lh_code on_end(void *ctx, struct lh_error *err)
+{
     (void)err;
     struct seen *seen = ctx;
     assert_true(seen->open);
@@ -47,7 +45,8 @@ static lh_code on_end(void *ctx, struct lh_error *err) {
 }
 
 static lh_code parse(const char *content_type, lh_str body, size_t piece, struct seen *seen,
-                     struct lh_error *err) {
+                     struct lh_error *err)
+{
     const struct lh_multipart_sink sink = {
         .ctx = seen, .on_part = on_part, .on_data = on_data, .on_end = on_end};
     struct lh_multipart form = {0};
@@ -127,7 +126,8 @@ static const struct {
     {"a name that is no UTF-8", LH_STR(PART("\xff", "", "1") "--xYz--"), NULL, LH_INVALID},
 };
 
-static void test_forms(void **state) {
+static void test_forms(void **state)
+{
     (void)state;
     for (size_t f = 0; f < LH_COUNT(forms); f++) {
         for (size_t piece = 1; piece <= forms[f].body.len + 1; piece++) {
@@ -147,7 +147,8 @@ static void test_forms(void **state) {
     }
 }
 
-static void test_boundaries(void **state) {
+static void test_boundaries(void **state)
+{
     (void)state;
     static const struct {
         const char *type;
@@ -184,7 +185,8 @@ static void test_boundaries(void **state) {
 }
 
 /* Neither many parts nor endless header lines take more than the bounds say. */
-static void test_bounds(void **state) {
+static void test_bounds(void **state)
+{
     (void)state;
     struct lh_buf body = LH_BUF_INIT(1 << 20);
     struct seen seen = {.text = LH_BUF_INIT(1 << 16)};
@@ -206,14 +208,16 @@ static void test_bounds(void **state) {
     lh_buf_deinit(&seen.text);
 }
 
-static lh_code refuse(void *ctx, const void *bytes, size_t len, struct lh_error *err) {
+static lh_code refuse(void *ctx, const void *bytes, size_t len, struct lh_error *err)
+{
     (void)ctx;
     (void)bytes;
     (void)len;
     return lh_fail(err, LH_STORAGE_FULL, "no room");
 }
 
-static void test_sink_failure_ends_it(void **state) {
+static void test_sink_failure_ends_it(void **state)
+{
     (void)state;
     struct seen seen = {.text = LH_BUF_INIT(4096)};
     const struct lh_multipart_sink sink = {
@@ -228,7 +232,8 @@ static void test_sink_failure_ends_it(void **state) {
     lh_buf_deinit(&seen.text);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_boundaries),
