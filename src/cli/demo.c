@@ -35,7 +35,13 @@ static void headline(const struct lh_cli *cli, const char *text)
 static lh_code ingest_trips(struct lh_cli *cli, const char *path, struct lh_error *err)
 {
     /* Replace: a run with another number of rows is welcome; the same bytes are "unchanged". */
-    const struct lh_ingest_request request = {.path = path, .dataset = "trips", .mode = "replace"};
+    const struct lh_ingest_request request = {
+        .path = path,
+        .dataset = "trips",
+        .mode = "replace",
+        .label = "trips.csv",
+        .progress_at_once = true,
+    };
     lh_mono start = lh_mono_now();
     LH_AUTO_JSON json_t *answer = NULL;
     LH_TRY(lh_ingest_file(cli, &request, &answer, err));
@@ -78,10 +84,11 @@ static lh_code show_ingest(struct lh_cli *cli, int64_t rows, struct lh_error *er
 
 static lh_code show_sql(struct lh_cli *cli, struct lh_error *err)
 {
-    static const char sql[] = "SELECT city, count(*) AS trips, round(avg(distance_km), 2) AS km,\n"
-                              "       round(sum(fare + tip)) AS revenue, round(100 * sum(tip) / "
-                              "sum(fare), 1) AS tip_pct\n"
-                              "FROM trips GROUP BY city ORDER BY revenue DESC";
+    static const char sql[] =
+        "SELECT city, count(*) AS trips, round(avg(distance_km), 2) AS km,\n"
+        "       sum(fare + tip)::BIGINT AS revenue, round(100 * sum(tip) / sum(fare), 1) AS "
+        "tip_pct\n"
+        "FROM trips GROUP BY city ORDER BY revenue DESC";
     struct lh_style style = lh_style_of(stdout, cli->color);
     headline(cli, "\n2  SQL over it");
     printf("%s%s%s\n", style.cyan, sql, style.off);

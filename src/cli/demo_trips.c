@@ -32,11 +32,11 @@ static const char *const vendors[] = {"CMT", "VTS", "DDS", "Juno"};
 static const char *const cities[] = {"Amsterdam", "Bergen",   "Cork",    "Dresden",
                                      "Espoo",     "Florence", "Granada", "Haarlem"};
 
-/* Unequal shares: the first of `count` is drawn about twice as often as the last. */
+/* Unequal shares: the lesser of two draws, so the first of `count` comes most often. */
 static size_t draw_share(struct lh_demo_random *random, size_t count)
 {
-    uint64_t a = lh_demo_random_below(random, count * 2), b = lh_demo_random_below(random, count);
-    return a < count ? a : b;
+    uint64_t a = lh_demo_random_below(random, count), b = lh_demo_random_below(random, count);
+    return a < b ? a : b;
 }
 
 /* A minute of the day: of two draws the one nearer to a rush hour. */

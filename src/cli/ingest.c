@@ -17,7 +17,7 @@
 #include "cli/client.h"
 #include "cli/progress.h"
 
-enum { DRAW_EVERY_MS = 100, ANSWER_BYTES_MAX = 16 << 20 };
+enum { DRAW_EVERY_MS = 80, QUIET_MS = 500, ANSWER_BYTES_MAX = 16 << 20 };
 
 /* ---- names ---- */
 
@@ -51,7 +51,8 @@ struct job {
     atomic_bool done;
 
     struct lh_buf answer;
-    char *label;
+    const char *label;
+    int64_t quiet_ms; /* before the progress line appears */
 };
 
 static lh_code read_file(void *ctx, void *bytes, size_t max, size_t *ret_len, struct lh_error *err)
@@ -122,7 +123,7 @@ static void *draw_until_done(void *arg)
 {
     struct job *job = arg;
     struct lh_progress progress;
-    lh_progress_start(&progress, job->label, job->cli->color);
+    lh_progress_start(&progress, job->label, job->quiet_ms, job->cli->color);
     while (progress.enabled && !atomic_load(&job->done)) {
         lh_sleep_ms(DRAW_EVERY_MS);
         draw(job, &progress);
@@ -197,7 +198,8 @@ lh_code lh_ingest_file(struct lh_cli *cli, const struct lh_ingest_request *reque
 {
     LH_AUTO_FREE char *derived = request->dataset ? NULL : lh_dataset_name_of(request->path);
     const char *dataset = request->dataset ? request->dataset : derived;
-    LH_AUTO_FREE char *label = lh_asprintf("ingest %s", request->path);
+    LH_AUTO_FREE char *label =
+        lh_asprintf("ingest %s", request->label ? request->label : request->path);
     LH_AUTO_FREE char *path = path_of(request, dataset);
     LH_AUTO_FD int fd = -1;
     uint64_t bytes;
@@ -210,6 +212,7 @@ lh_code lh_ingest_file(struct lh_cli *cli, const struct lh_ingest_request *reque
         .bytes_total = bytes,
         .answer = LH_BUF_INIT(ANSWER_BYTES_MAX),
         .label = label,
+        .quiet_ms = request->progress_at_once ? 0 : QUIET_MS,
     };
     int status = 0;
     lh_code code = send_job(&job, path, &status, err);
@@ -259,9 +262,11 @@ static void print_result(const json_t *answer, double seconds, const struct lh_s
         return;
     }
     uint64_t bytes_in = number_of(answer, "bytes_in");
-    printf("%s%s%s  %s rows  %zu columns  %s -> %s  %s  %s/s\n", style->green, status, style->off,
-           lh_human_count(number_of(answer, "rows"), rows),
-           json_array_size(json_object_get(answer, "schema")), lh_human_bytes(bytes_in, in),
+    uint64_t row_count = number_of(answer, "rows");
+    size_t columns = json_array_size(json_object_get(answer, "schema"));
+    printf("%s%s%s  %s row%s  %zu column%s  %s -> %s  %s  %s/s\n", style->green, status, style->off,
+           lh_human_count(row_count, rows), row_count == 1 ? "" : "s", columns,
+           columns == 1 ? "" : "s", lh_human_bytes(bytes_in, in),
            lh_human_bytes(number_of(answer, "bytes_out"), out), lh_human_seconds(seconds, time),
            lh_human_bytes(seconds > 0 ? (uint64_t)((double)bytes_in / seconds) : 0, rate));
 }

@@ -12,6 +12,8 @@ struct lh_ingest_request {
     const char *dataset; /* NULL = from the file's name */
     const char *mode;    /* NULL = create */
     const char *format;  /* NULL = the server looks */
+    const char *label;   /* of the progress line; NULL = the path */
+    bool progress_at_once;
 };
 
 /* Sends the file, with a progress line on stderr. *ret_answer (what the server says of the result)

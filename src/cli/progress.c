@@ -3,14 +3,16 @@
  */
 #include "cli/progress.h"
 
-enum { QUIET_MS = 500, BAR_CELLS = 24, LINE_BYTES_MAX = 4096 };
+enum { BAR_CELLS = 24, LINE_BYTES_MAX = 4096 };
 
-void lh_progress_start(struct lh_progress *progress, const char *label, enum lh_color color)
+void lh_progress_start(struct lh_progress *progress, const char *label, int64_t quiet_ms,
+                       enum lh_color color)
 {
     *progress = (struct lh_progress){
         .label = label,
         .style = lh_style_of(stderr, color),
         .start = lh_mono_now(),
+        .quiet_ms = quiet_ms,
         .enabled = lh_is_terminal(stderr),
     };
 }
@@ -70,7 +72,7 @@ static void put_line(struct lh_buf *out, const struct lh_progress *progress,
 
 void lh_progress_draw(struct lh_progress *progress, const struct lh_progress_state *state)
 {
-    if (!progress->enabled || lh_mono_since_ms(progress->start) < QUIET_MS)
+    if (!progress->enabled || lh_mono_since_ms(progress->start) < progress->quiet_ms)
         return;
     LH_AUTO_BUF struct lh_buf line = LH_BUF_INIT(LINE_BYTES_MAX);
     put_line(&line, progress, state);

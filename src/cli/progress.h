@@ -1,6 +1,6 @@
 /*
- * One line on stderr that tells how far a transfer is. It appears after half a second, on terminals
- * only, and is gone when the work is done.
+ * One line on stderr that tells how far a transfer is. It stands on terminals only, and is gone
+ * when the work is done.
  */
 #ifndef LH_CLI_PROGRESS_H
 #define LH_CLI_PROGRESS_H
@@ -15,6 +15,7 @@ struct lh_progress {
     const char *label; /* "ingest trips.csv" */
     struct lh_style style;
     lh_mono start;
+    int64_t quiet_ms;
     bool enabled;
     bool drawn;
 };
@@ -27,8 +28,9 @@ struct lh_progress_state {
     uint64_t rows;        /* 0 = unknown */
 };
 
-/* `label` must outlive it. */
-void lh_progress_start(struct lh_progress *progress, const char *label, enum lh_color color);
+/* Nothing is drawn in the first quiet_ms. `label` must outlive it. */
+void lh_progress_start(struct lh_progress *progress, const char *label, int64_t quiet_ms,
+                       enum lh_color color);
 void lh_progress_draw(struct lh_progress *progress, const struct lh_progress_state *state);
 void lh_progress_end(struct lh_progress *progress); /* takes the line away */
 

@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "cli/rows.h"
 
-enum { CELL_COLUMNS_MIN = 6, CELL_BYTES_MAX = 1 << 20, LINE_BYTES_MAX = 1 << 20 };
+enum { CELL_BYTES_MAX = 1 << 20, LINE_BYTES_MAX = 1 << 20 };
 
 struct column {
     char *name;
@@ -157,32 +157,46 @@ static void measure(struct lh_table *table)
     }
 }
 
-/* Takes from the widest column again and again until the table fits, or all are at the minimum. */
-static void shrink(struct lh_table *table, size_t width)
+static size_t total_width(const struct lh_table *table, size_t columns)
 {
     size_t total = 1;
-    for (size_t c = 0; c < table->column_count; c++)
+    for (size_t c = 0; c < columns; c++)
         total += table->columns[c].width + 3;
-    while (total > width) {
+    return total;
+}
+
+/* Takes from the widest column again and again until the table fits, or none is wider than `least`.
+ */
+static void shrink(struct lh_table *table, size_t width, size_t least)
+{
+    for (size_t total = total_width(table, table->column_count); total > width; total--) {
         struct column *widest = &table->columns[0];
         for (size_t c = 1; c < table->column_count; c++) {
             if (table->columns[c].width > widest->width)
                 widest = &table->columns[c];
         }
-        if (widest->width <= CELL_COLUMNS_MIN)
+        if (widest->width <= least)
             return;
         widest->width--;
-        total--;
     }
 }
 
-/* How many columns from the left fit once they are as narrow as they may be. */
-static size_t fitting_columns(const struct lh_table *table, size_t width)
+/* Makes room; returns how many columns from the left are shown. Whole names and numbers in fewer
+ * columns tell more than stumps in all of them, but a few columns should always be there. */
+static size_t fit(struct lh_table *table, size_t width)
 {
-    size_t total = 1, count = 0;
-    while (count < table->column_count && total + table->columns[count].width + 3 <= width)
-        total += table->columns[count++].width + 3;
-    return larger(count, 1);
+    enum { COMFORTABLE = 20, LEAST = 6, COLUMNS_WANTED = 3 };
+    static const size_t widths[] = {COMFORTABLE, LEAST};
+    size_t count = 0;
+    for (size_t i = 0; i < LH_COUNT(widths); i++) {
+        shrink(table, width, widths[i]);
+        count = table->column_count;
+        while (count > 1 && total_width(table, count) > width)
+            count--;
+        if (count == table->column_count || count >= COLUMNS_WANTED)
+            break;
+    }
+    return count;
 }
 
 /* ---- printing ---- */
@@ -284,12 +298,11 @@ void lh_table_print(struct lh_table *table, FILE *out, size_t width, const struc
     if (table->column_count == 0)
         return;
     measure(table);
-    shrink(table, width);
     struct printer p = {
         .table = table,
         .style = style,
         .out = out,
-        .columns = fitting_columns(table, width),
+        .columns = fit(table, width),
         .line = LH_BUF_INIT(LINE_BYTES_MAX),
         .cell = LH_BUF_INIT(CELL_BYTES_MAX),
     };
