@@ -46,7 +46,7 @@ enum lh_vector_format { LH_VECTOR_JSON, LH_VECTOR_NDJSON };
 lh_code lh_vector_content_type(const struct lh_http_exchange *x, bool lines_allowed,
                                enum lh_vector_format *ret_format, struct lh_error *err);
 
-/* The members "id" and "metadata" of a slot, in an object that is being written. */
-void lh_vector_put_item(struct lh_json *json, const struct lh_vindex *index, uint32_t slot);
+/* The member "metadata" of a slot, in an object that is being written. */
+void lh_vector_put_metadata(struct lh_json *json, const struct lh_vindex *index, uint32_t slot);
 
 #endif

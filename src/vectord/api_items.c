@@ -116,10 +116,9 @@ lh_code lh_vector_content_type(const struct lh_http_exchange *x, bool lines_allo
                                       : "send application/json");
 }
 
-void lh_vector_put_item(struct lh_json *json, const struct lh_vindex *index, uint32_t slot)
+void lh_vector_put_metadata(struct lh_json *json, const struct lh_vindex *index, uint32_t slot)
 {
     lh_str metadata = lh_vindex_metadata(index, slot);
-    lh_json_kstr(json, "id", lh_vindex_id(index, slot));
     lh_json_key(json, "metadata");
     if (metadata.len > 0)
         lh_json_raw(json, metadata);
@@ -203,7 +202,8 @@ static void put_whole_item(struct lh_json *json, const struct lh_vindex *index, 
 {
     const float *vector = lh_hnsw_vector(&index->graph, slot);
     lh_json_object(json);
-    lh_vector_put_item(json, index, slot);
+    lh_json_kstr(json, "id", lh_vindex_id(index, slot));
+    lh_vector_put_metadata(json, index, slot);
     lh_json_key(json, "vector");
     lh_json_array(json);
     for (uint32_t i = 0; i < index->config.dimension; i++)

@@ -61,9 +61,10 @@ static lh_code put_hits(struct searching *searching, const struct lh_found *foun
         if (request->id.len > 0 && lh_str_eq(lh_vindex_id(found->index, slot), request->id))
             continue; /* the item whose neighbours are wanted */
         lh_json_object(json);
+        lh_json_kstr(json, "id", lh_vindex_id(found->index, slot));
         lh_json_key(json, "distance");
         lh_json_f32(json, lh_hnsw_distance(metric, searching->hits[i].order));
-        lh_vector_put_item(json, found->index, slot);
+        lh_vector_put_metadata(json, found->index, slot);
         lh_json_object_end(json);
         written++;
         LH_TRY(flush(searching, err));
