@@ -10,6 +10,7 @@ Everything that a test started is stopped at its end, and its logs are shown whe
 """
 
 import atexit
+import ctypes
 import fcntl
 import http.client
 import json
@@ -186,6 +187,15 @@ def sanitizer_environment():
     return environment
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent():
+    """A test program that is killed takes its services along: nothing is left running."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 class Program(Http):
     """One running program with a configuration file, a data folder and a log file."""
 
@@ -206,7 +216,7 @@ class Program(Http):
             self.process = subprocess.Popen(
                 [str(BIN / program), *self.arguments, "-config", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir,
-                env=sanitizer_environment())
+                env=sanitizer_environment(), preexec_fn=die_with_parent)
         try:
             return self.wait_ready()
         except BaseException:
