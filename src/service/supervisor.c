@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/memory.h"
 #include "service/notify.h"
 #include "service/spawn.h"
 #include "service/supervisor_plan.h"
@@ -290,6 +291,7 @@ static void became_ready(struct supervisor *s, size_t index)
     s->all_were_ready = true;
     lh_notify_systemd("READY=1");
     tell(s, LH_SUPERVISOR_ALL_READY, 0, 0, 0);
+    lh_memory_trim();
 }
 
 static void take_line(struct supervisor *s, size_t index, lh_str line)
