@@ -9,13 +9,13 @@
 
 #define ROOT         "_vectors/"
 #define SNAPSHOT_END ".lhv1"
-#define LOG_FOLDER   "/log/"
+#define LOG_FOLDER   "log/"
 #define LOG_END      ".lhvl"
 
 enum {
     SEQUENCE_DIGITS = 20,
-    KEY_SIZE =
-        sizeof(ROOT) + LH_INDEX_NAME_MAX + sizeof(LOG_FOLDER) + SEQUENCE_DIGITS + sizeof(LOG_END),
+    KEY_SIZE = sizeof(ROOT) + LH_INDEX_NAME_MAX + sizeof("/" LOG_FOLDER) + SEQUENCE_DIGITS +
+               sizeof(LOG_END),
     /* storaged is given this time for each MiB of a snapshot beyond its usual deadline. */
     SNAPSHOT_MS_PER_MIB = 100,
     PROBE_MS = 500,
@@ -43,7 +43,7 @@ static lh_str snapshot_key(const char *name, char key[KEY_SIZE])
 
 static lh_str log_key(const char *name, uint64_t sequence, char key[KEY_SIZE])
 {
-    int len = snprintf(key, KEY_SIZE, ROOT "%s" LOG_FOLDER "%020llu" LOG_END, name,
+    int len = snprintf(key, KEY_SIZE, ROOT "%s/" LOG_FOLDER "%020llu" LOG_END, name,
                        (unsigned long long)sequence);
     LH_CHECK(len > 0 && len < KEY_SIZE);
     return lh_str_of(key, (size_t)len);
@@ -128,7 +128,7 @@ lh_code lh_objects_list_log(struct lh_commons *commons, const char *name,
                             void *ctx, struct lh_error *err)
 {
     char text[KEY_SIZE];
-    int len = snprintf(text, sizeof(text), ROOT "%s" LOG_FOLDER, name);
+    int len = snprintf(text, sizeof(text), ROOT "%s/" LOG_FOLDER, name);
     struct log_listing listing = {lh_str_of(text, (size_t)len), on_log, ctx};
     return note(commons, lh_objstore_list(commons->store, listing.prefix,
                                           lh_commons_deadline(commons), on_log_key, &listing, err));
@@ -236,7 +236,7 @@ static lh_code on_key(void *ctx, lh_str key, const struct lh_object_info *info,
     lh_str name = LH_STR_NONE;
     lh_str tail = rest;
     lh_str_next(&tail, '/', &name);
-    if (!lh_str_starts(tail, LOG_FOLDER + 1) || !lh_vindex_name_valid(name) ||
+    if (!lh_str_starts(tail, LOG_FOLDER) || !lh_vindex_name_valid(name) ||
         lh_str_is(name, listing->log_name))
         return LH_OK;
     memcpy(listing->log_name, name.ptr, name.len);
