@@ -7,7 +7,7 @@
  *             [-H "Name: value"]...
  *
  * "{n}" in the target becomes the number of the request, so that each PUT can have a key of its
- * own.
+ * own; "{x}" the same in an order that looks random.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -81,15 +81,27 @@ static bool enough(const struct load *load)
 
 /* ---- sending ---- */
 
+/* The numbers from 0 in an order that looks random, each once (the mix of splitmix64). */
+static uint64_t scatter(uint64_t number)
+{
+    number = (number ^ (number >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    number = (number ^ (number >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return number ^ (number >> 31);
+}
+
 static void write_head(struct load *load, struct connection *c)
 {
     const struct plan *plan = &load->plan;
     lh_buf_reset(&c->head_out);
     lh_buf_printf(&c->head_out, "%s ", plan->method);
-    const char *mark = strstr(plan->target, "{n}");
-    if (mark != NULL)
-        lh_buf_printf(&c->head_out, "%.*s%llu%s", (int)(mark - plan->target), plan->target,
-                      (unsigned long long)load->begun, mark + 3);
+    const char *number = strstr(plan->target, "{n}");
+    const char *scattered = strstr(plan->target, "{x}");
+    if (number != NULL)
+        lh_buf_printf(&c->head_out, "%.*s%llu%s", (int)(number - plan->target), plan->target,
+                      (unsigned long long)load->begun, number + 3);
+    else if (scattered != NULL)
+        lh_buf_printf(&c->head_out, "%.*s%016llx%s", (int)(scattered - plan->target), plan->target,
+                      (unsigned long long)scatter(load->begun), scattered + 3);
     else
         lh_buf_append_cstr(&c->head_out, plan->target);
     lh_buf_printf(&c->head_out, " HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n", plan->port);
