@@ -19,7 +19,8 @@ enum step { CLOSE, GO_ON, QUEUE, DISPATCH };
 static bool sendable(const struct lh_http_exchange *x)
 {
     enum lh_http_answer_state state = x->answer.state;
-    return state == LH_ANSWER_WHOLE || state == LH_ANSWER_SENDING || state == LH_ANSWER_DONE;
+    return state == LH_ANSWER_WHOLE || state == LH_ANSWER_SENDING || state == LH_ANSWER_DONE ||
+           state == LH_ANSWER_CUT;
 }
 
 static enum step queue(struct lh_http_exchange *x)
@@ -72,7 +73,8 @@ static enum step advance_from_head(struct lh_http_exchange *x)
 
 static enum step advance(struct lh_http_exchange *x)
 {
-    if (x->gone || x->answer.state == LH_ANSWER_CUT)
+    bool cut = x->answer.state == LH_ANSWER_CUT;
+    if (x->gone || (cut && x->phase != LH_PHASE_WHOLE && x->phase != LH_PHASE_QUEUED))
         return CLOSE;
     switch (x->phase) {
     case LH_PHASE_HEAD:
@@ -224,9 +226,9 @@ ssize_t lh_http_turn_read(struct lh_http_exchange *x, char *out, size_t max)
     lh_mutex_lock(&x->mutex);
     const char *at = NULL;
     size_t len = lh_http_stream_bytes(&x->out, &at);
-    if (x->gone || x->answer.state == LH_ANSWER_CUT) {
+    if (x->gone) {
         result = LH_HTTP_READ_CUT;
-    } else if (len > 0) {
+    } else if (len > 0) { /* also of a stream that is cut: its last bytes may say why */
         if (len > max)
             len = max;
         lh_mutex_unlock(&x->mutex);
@@ -238,6 +240,8 @@ ssize_t lh_http_turn_read(struct lh_http_exchange *x, char *out, size_t max)
         result = (ssize_t)len;
     } else if (x->answer.state == LH_ANSWER_DONE) {
         result = LH_HTTP_READ_END;
+    } else if (x->answer.state == LH_ANSWER_CUT) {
+        result = LH_HTTP_READ_CUT;
     } else {
         lh_http_mhd_suspend(x);
     }

@@ -14,6 +14,7 @@ enum { ERROR_LINE_MAX = 8 << 10, LIST_BYTES_MAX = 32 << 20 };
 struct answer {
     struct lh_http_exchange *x;
     const char *format;
+    char last; /* byte that was sent */
 };
 
 static void client_gone(void *run)
@@ -45,6 +46,8 @@ static lh_code on_body(void *ctx, const void *bytes, size_t len, struct lh_error
     struct answer *answer = ctx;
     if (!lh_http_started(answer->x))
         LH_TRY(lh_http_start(answer->x, 200, content_type(answer->format), -1, err));
+    if (len > 0)
+        answer->last = ((const char *)bytes)[len - 1];
     return lh_http_write(answer->x, bytes, len, err);
 }
 
@@ -55,6 +58,8 @@ static void write_error_line(struct answer *answer, const struct lh_error *failu
     struct lh_json json = LH_JSON_TO(&line);
     struct lh_error unused = LH_ERROR_INIT;
     bool public = lh_code_is_public(failure->code);
+    if (answer->last != '\n') /* a worker that was killed may have ended within a row */
+        lh_buf_append_char(&line, '\n');
     lh_json_object(&json);
     lh_json_key(&json, "error");
     lh_json_object(&json);

@@ -49,6 +49,7 @@ struct query {
     struct lh_duck_encoder *encoder;
     uint64_t rows;
     bool truncated;
+    bool sent; /* bytes of the answer are on their way */
 };
 
 /* ---- the request ---- */
@@ -418,7 +419,8 @@ static lh_code run(struct query *q, struct lh_error *err)
 
 static lh_code send_body(void *ctx, const void *bytes, size_t len, struct lh_error *err)
 {
-    (void)ctx;
+    struct query *q = ctx;
+    q->sent = true;
     return lh_frame_send(LH_QUERY_WORKER_FD, LH_QUERY_BODY, bytes, len, err);
 }
 
@@ -438,10 +440,9 @@ static lh_code next_rows(struct query *q, size_t *ret_rows, struct lh_error *err
     return LH_OK;
 }
 
-static lh_code encode(struct query *q, struct lh_error *err)
+static lh_code encode_rows(struct query *q, struct lh_error *err)
 {
     size_t rows = 0;
-    LH_TRY(lh_duck_encoder_new(q->statement, q->format, send_body, NULL, &q->encoder, err));
     LH_TRY(next_rows(q, &rows, err)); /* a failure before the first row finds nothing sent */
     lh_duck_encode_head(q->encoder);
     lh_mono flushed = lh_mono_now();
@@ -455,6 +456,20 @@ static lh_code encode(struct query *q, struct lh_error *err)
             flushed = lh_mono_now();
         }
         LH_TRY(next_rows(q, &rows, err));
+    }
+    return LH_OK;
+}
+
+static lh_code encode(struct query *q, struct lh_error *err)
+{
+    LH_TRY(lh_duck_encoder_new(q->statement, q->format, send_body, q, &q->encoder, err));
+    lh_code code = encode_rows(q, err);
+    if (code != LH_OK) {
+        struct lh_error unused = LH_ERROR_INIT;
+        /* The last piece may have ended within a row: what follows it must not be glued to that. */
+        if (q->sent)
+            LH_IGNORE(lh_duck_encode_flush(q->encoder, &unused), "it has failed already");
+        return code;
     }
     LH_AUTO_FREE char *id = lh_strndup(q->id.ptr, q->id.len);
     struct lh_duck_summary summary = {
