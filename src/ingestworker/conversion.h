@@ -73,8 +73,10 @@ void lh_convert_warn(struct lh_conversion *c, const char *code, const char *colu
                      const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Text in another encoding becomes a file in UTF-8 beside the input, which c->input then names. */
-lh_code lh_convert_decode(struct lh_conversion *c, struct lh_error *err);
+/* Text in another encoding becomes a file in UTF-8 beside the input, which c->input then names; so
+ * does UTF-8 with a byte order mark when that is to be dropped (DuckDB knows it in CSV, not in
+ * JSON). */
+lh_code lh_convert_decode(struct lh_conversion *c, bool drop_bom, struct lh_error *err);
 
 /* Fills the columns from a query whose rows are name and type. Limits their number. */
 lh_code lh_convert_describe(struct lh_conversion *c, const char *sql, struct lh_error *err);

@@ -41,7 +41,9 @@ void lh_convert_warn(struct lh_conversion *c, const char *code, const char *colu
     lh_json_object_end(&json);
 }
 
-static lh_code decode_file(int from, int to, enum lh_encoding encoding, struct lh_error *err)
+/* `skip`: bytes at the start that are left out; at most what one read brings. */
+static lh_code decode_file(int from, int to, enum lh_encoding encoding, size_t skip,
+                           struct lh_error *err)
 {
     LH_AUTO_FREE char *piece = lh_malloc(DECODE_STEP);
     LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT((size_t)3 * DECODE_STEP + 16);
@@ -52,22 +54,41 @@ static lh_code decode_file(int from, int to, enum lh_encoding encoding, struct l
         if (got == 0)
             return lh_transcode_finish(&transcoder, err);
         lh_buf_reset(&text);
-        LH_TRY(lh_transcode(&transcoder, piece, got, &text, err));
+        LH_TRY(lh_transcode(&transcoder, piece + skip, got - skip, &text, err));
+        skip = 0;
         LH_TRY(lh_write_all(to, text.data, text.len, "the decoded input", err));
     }
 }
 
-lh_code lh_convert_decode(struct lh_conversion *c, struct lh_error *err)
+/* The length of the input's UTF-8 byte order mark, 0 without one. */
+static lh_code find_bom(const struct lh_conversion *c, size_t *ret_len, struct lh_error *err)
+{
+    char start[4];
+    size_t got = 0;
+    LH_AUTO_FD int fd = lh_io->openat(AT_FDCWD, c->input, O_RDONLY, 0);
+    if (fd < 0)
+        return lh_fail_errno(err, "cannot open the input");
+    LH_TRY(lh_input_read(fd, start, sizeof(start), &got, err));
+    (void)lh_encoding_of_bom(lh_str_of(start, got), ret_len);
+    return LH_OK;
+}
+
+lh_code lh_convert_decode(struct lh_conversion *c, bool drop_bom, struct lh_error *err)
 {
     enum lh_encoding encoding = c->request->options.encoding;
-    if (encoding == LH_ENCODING_UTF8)
-        return LH_OK;
+    size_t skip = 0;
+    if (encoding == LH_ENCODING_UTF8) {
+        if (drop_bom)
+            LH_TRY(find_bom(c, &skip, err));
+        if (skip == 0)
+            return LH_OK;
+    }
     LH_AUTO_FREE char *path = lh_asprintf("%s/decoded", c->request->dir);
     LH_AUTO_FD int from = lh_io->openat(AT_FDCWD, c->input, O_RDONLY, 0);
     LH_AUTO_FD int to = lh_io->openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (from < 0 || to < 0)
         return lh_fail_errno(err, "cannot open the input");
-    LH_TRY(decode_file(from, to, encoding, err));
+    LH_TRY(decode_file(from, to, encoding, skip, err));
     free(c->input);
     c->input = LH_TAKE(path);
     return LH_OK;

@@ -363,7 +363,7 @@ static lh_code copy_or_explain(struct lh_csv_input *in, struct lh_error *err)
 static lh_code convert(struct lh_csv_input *in, struct lh_error *err)
 {
     const struct lh_ingest_options *options = options_of(in);
-    LH_TRY(lh_convert_decode(in->c, err));
+    LH_TRY(lh_convert_decode(in->c, false, err));
     LH_TRY(read_first_record(in, err));
     in->header = options->header != LH_HEADER_NO;
     /* Without strict mode records are not checked, so the types come from all of them at once. */

@@ -29,7 +29,7 @@ static lh_code find_layout(const struct lh_conversion *c, const char **ret, stru
     if (fd < 0)
         return lh_fail_errno(err, "cannot open the input");
     LH_TRY(lh_input_read(fd, start, sizeof(start), &got, err));
-    size_t i = got >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    size_t i = 0;
     while (i < got && memchr(" \t\r\n", start[i], 4) != NULL)
         i++;
     *ret = i < got && start[i] == '[' ? "array" : "unstructured";
@@ -269,7 +269,7 @@ static lh_code convert(struct lh_conversion *c, const char *layout, struct lh_er
 lh_code lh_convert_json(struct lh_conversion *c, struct lh_error *err)
 {
     const char *layout = NULL;
-    LH_TRY(lh_convert_decode(c, err));
+    LH_TRY(lh_convert_decode(c, true, err));
     LH_TRY(find_layout(c, &layout, err));
     lh_code code = convert(c, layout, err);
     if (code != LH_OK && err->line == 0)
