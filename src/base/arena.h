@@ -21,7 +21,8 @@ struct lh_arena {
 #define LH_ARENA_INIT(limit_bytes) ((struct lh_arena){.bytes_max = (limit_bytes)})
 
 void lh_arena_deinit(struct lh_arena *arena);
-void *lh_arena_alloc(struct lh_arena *arena, size_t bytes);  /* aligned to 16; NULL beyond the limit */
+/* Aligned to 16; NULL beyond the limit. */
+void *lh_arena_alloc(struct lh_arena *arena, size_t bytes);
 void *lh_arena_calloc(struct lh_arena *arena, size_t bytes); /* zeroed */
 char *lh_arena_strndup(struct lh_arena *arena, const char *text, size_t len);
 char *lh_arena_printf(struct lh_arena *arena, const char *format, ...)

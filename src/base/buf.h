@@ -2,8 +2,9 @@
  * lh_buf: a growing byte buffer with a maximum. Whoever creates one says how large it may become,
  * so no input from outside decides on our memory.
  *
- * Appending beyond the maximum drops the bytes and sets `overflowed`, which stays set: writers
- * append freely and ask once at the end (lh_buf_overflowed). Memory for the buffer does not fail.
+ * Appending beyond the maximum drops the bytes and sets `overflowed`; from then on nothing is
+ * appended until lh_buf_reset, so the content has no gap. Writers append freely and ask once at the
+ * end (lh_buf_overflowed). Memory for the buffer does not fail.
  *
  * Invariant (lh_buf_check): len <= cap <= max + 1, and data[len] == 0 whenever data != NULL, so
  * the content may be used as a C string when it holds no NUL.
@@ -34,7 +35,8 @@ void lh_buf_append(struct lh_buf *buf, const void *bytes, size_t len);
 void lh_buf_append_str(struct lh_buf *buf, lh_str text);
 void lh_buf_append_cstr(struct lh_buf *buf, const char *text);
 void lh_buf_append_char(struct lh_buf *buf, char byte);
-void lh_buf_printf(struct lh_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void lh_buf_printf(struct lh_buf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void lh_buf_vprintf(struct lh_buf *buf, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 

@@ -1,6 +1,6 @@
 /*
- * Two clocks that never mix: the wall clock (lh_time_ms, for people and files) and the monotonic one
- * (lh_mono_ns, for durations and deadlines).
+ * Two clocks that never mix: the wall clock (lh_time_ms, for people and files) and the monotonic
+ * one (lh_mono_ns, for durations and deadlines).
  */
 #ifndef LH_BASE_CLOCK_H
 #define LH_BASE_CLOCK_H
@@ -33,7 +33,7 @@ double lh_mono_since_s(lh_mono start);
 lh_deadline lh_deadline_in_ms(int64_t ms);
 lh_deadline lh_deadline_sooner(lh_deadline a, lh_deadline b);
 bool lh_deadline_passed(lh_deadline deadline);
-/* Milliseconds left, at least 0, at most INT_MAX; INT_MAX for LH_NO_DEADLINE. Fits poll(2) and curl. */
+/* Milliseconds left, 0 to INT_MAX, as poll(2) and curl take it; INT_MAX for LH_NO_DEADLINE. */
 int lh_deadline_left_ms(lh_deadline deadline);
 /* For pthread_cond_timedwait on a condition made by lh_cond_init (CLOCK_MONOTONIC). */
 struct timespec lh_deadline_timespec(lh_deadline deadline);

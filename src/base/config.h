@@ -48,8 +48,8 @@ struct lh_config_flag {
 };
 
 struct lh_config_source {
-    const char *file;           /* path, or NULL for none */
-    char *const *environment;   /* as environ, or NULL */
+    const char *file;         /* path, or NULL for none */
+    char *const *environment; /* as environ, or NULL */
     const struct lh_config_flag *flags;
     size_t flag_count;
 };

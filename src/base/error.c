@@ -89,8 +89,7 @@ static lh_code code_of_errno(int sys_errno)
     }
 }
 
-/* Formats without the fixed array's size in the compiler's way: joins two texts and cuts the whole.
- */
+/* snprintf that cuts at a character's boundary. */
 __attribute__((format(printf, 3, 4))) static void join_cut(char *out, size_t out_size,
                                                            const char *format, ...)
 {
@@ -170,7 +169,6 @@ lh_code lh_code_from_word(const char *word, size_t len)
 
 bool lh_code_is_public(lh_code code)
 {
-    /* These speak of files and system calls. LH_CORRUPT is public: damage is named, never hidden.
-     */
+    /* These two speak of files and system calls. Damage (LH_CORRUPT) is named to everybody. */
     return code != LH_INTERNAL && code != LH_IO;
 }

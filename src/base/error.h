@@ -36,8 +36,8 @@ enum { LH_ERROR_MESSAGE_MAX = 400, LH_ERROR_HINT_MAX = 240, LH_ERROR_EXCERPT_MAX
 
 struct lh_error {
     lh_code code;
-    int sys_errno;  /* errno of the failed system call, 0 if none */
-    uint64_t line;  /* position in the caller's input, 1-based; 0 if there is none */
+    int sys_errno; /* errno of the failed system call, 0 if none */
+    uint64_t line; /* position in the caller's input, 1-based; 0 if there is none */
     uint64_t column;
     char message[LH_ERROR_MESSAGE_MAX];
     char hint[LH_ERROR_HINT_MAX];       /* "" if there is none */
@@ -86,7 +86,7 @@ const char *lh_code_word(lh_code code);
 const char *lh_code_title(lh_code code);
 lh_code lh_code_from_word(const char *word, size_t len);
 
-/* Whether the message may be shown to a client: the ones that speak of our insides are for the log. */
+/* Whether the message may be shown to a client: those that speak of our insides are for the log. */
 bool lh_code_is_public(lh_code code);
 
 #define LH_TRY(call)                                                                               \

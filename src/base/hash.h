@@ -10,7 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LH_SHA256_SIZE = 32, LH_MD5_SIZE = 16, LH_SHA256_HEX = 65, LH_MD5_HEX = 33, LH_UUID_TEXT = 37 };
+enum {
+    LH_SHA256_SIZE = 32,
+    LH_MD5_SIZE = 16,
+    LH_SHA256_HEX = 65,
+    LH_MD5_HEX = 33,
+    LH_UUID_TEXT = 37
+};
 
 enum lh_digest_kind { LH_DIGEST_SHA256, LH_DIGEST_MD5 };
 
@@ -41,7 +47,7 @@ void lh_xxh3_free(struct lh_xxh3 *state);
 /* From the kernel's generator; aborts if there is none. */
 void lh_random_bytes(void *out, size_t len);
 
-/* Canonical lower-case text with its terminator. v5: RFC 9562 section 5.5 (SHA-1 of namespace and name). */
+/* Canonical lower-case text with its terminator. v5: RFC 9562 section 5.5. */
 void lh_uuid4(char out[LH_UUID_TEXT]);
 void lh_uuid5(const char *namespace_uuid, lh_str name, char out[LH_UUID_TEXT]);
 /* Time-ordered, RFC 9562 section 5.7: request ids, query ids, object ids. */

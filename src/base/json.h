@@ -22,9 +22,9 @@ lh_code lh_json_parse(lh_str text, json_t **ret_root, struct lh_error *err);
 void lh_json_cleanup(json_t **root);
 #define LH_AUTO_JSON __attribute__((cleanup(lh_json_cleanup)))
 
-/* Members of an object. `lh_json_need_*` fail with LH_INVALID when the member is absent or of another
- * type; `lh_json_opt_*` leave *ret alone when it is absent or null and fail only on another type.
- * Strings are borrowed from the document. */
+/* Members of an object. `lh_json_need_*` fail with LH_INVALID when the member is absent or of
+ * another type; `lh_json_opt_*` leave *ret alone when it is absent or null and fail only on another
+ * type. Strings are borrowed from the document. */
 lh_code lh_json_need_str(const json_t *object, const char *key, lh_str *ret, struct lh_error *err);
 lh_code lh_json_opt_str(const json_t *object, const char *key, lh_str *ret, struct lh_error *err);
 lh_code lh_json_need_i64(const json_t *object, const char *key, int64_t *ret, struct lh_error *err);
@@ -33,14 +33,15 @@ lh_code lh_json_opt_bool(const json_t *object, const char *key, bool *ret, struc
 lh_code lh_json_need_array(const json_t *object, const char *key, json_t **ret,
                            struct lh_error *err);
 
-/* Fails with LH_INVALID and the nearest spelling when `object` has a member that is not in `keys`. */
+/* LH_INVALID and the nearest spelling when `object` has a member that is not in `keys`. */
 lh_code lh_json_only(const json_t *object, const char *const *keys, size_t key_count,
                      struct lh_error *err);
 
 /* ---- writing ---- */
 
-/* Writes into a buffer that the caller owns and may flush and reset between any two calls (commas are
- * kept in the writer). Nesting beyond 64 levels aborts: the writer's callers decide on the nesting. */
+/* Writes into a buffer that the caller owns and may flush and reset between any two calls (commas
+ * are kept in the writer). Nesting beyond 64 levels aborts: the writer's callers decide on the
+ * nesting. */
 struct lh_json {
     struct lh_buf *out;
     uint64_t has_items; /* bit d: the container at depth d has an item already */

@@ -14,8 +14,7 @@ enum { DEPTH_MAX = 64 };
 
 /* ---- structure ---- */
 
-/* Before each value: the comma that separates it from its predecessor, unless a key stands there.
- */
+/* Before each value: the comma after its predecessor, unless a key stands there. */
 static void begin_value(struct lh_json *json)
 {
     if (json->after_key) {

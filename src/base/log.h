@@ -6,8 +6,8 @@
  *   {"time":"2026-11-22T15:04:05.123Z","level":"info","service":"vectord","message":"recovered",
  *    "request_id":"...","index":"docs","records":12}
  *
- * The message is a constant phrase; what varies stands in fields. Base and the cores never log above
- * debug: they return errors. Never log keys, bodies or SQL literals.
+ * The message is a constant phrase; what varies stands in fields. Base and the cores never log
+ * above debug: they return errors. Never log keys, bodies or SQL literals.
  */
 #ifndef LH_BASE_LOG_H
 #define LH_BASE_LOG_H

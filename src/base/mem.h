@@ -13,7 +13,8 @@
 #include <stdlib.h>
 
 void *lh_malloc(size_t bytes) __attribute__((malloc, returns_nonnull, alloc_size(1)));
-void *lh_calloc(size_t count, size_t bytes) __attribute__((malloc, returns_nonnull, alloc_size(1, 2)));
+void *lh_calloc(size_t count, size_t bytes)
+    __attribute__((malloc, returns_nonnull, alloc_size(1, 2)));
 void *lh_realloc(void *ptr, size_t bytes) __attribute__((returns_nonnull, alloc_size(2)));
 char *lh_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *lh_strndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));

@@ -288,8 +288,7 @@ static struct decimal without_trailing_zeros(struct decimal number)
         int zeros;
     } steps[] = {{100000000, 8}, {10000, 4}, {100, 2}, {10, 1}};
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        /* A 64-bit mantissa has at most 19 digits; what eight, four, two and one leave is no zero.
-         */
+        /* Once each but for the first: 19 digits may have sixteen zeros and more. */
         while (number.mantissa % steps[i].divisor == 0) {
             number.mantissa /= steps[i].divisor;
             number.exponent += steps[i].zeros;
@@ -298,8 +297,7 @@ static struct decimal without_trailing_zeros(struct decimal number)
     return number;
 }
 
-/* `count` digits with the point after the first `point` of them, which may be before or behind all.
- */
+/* `count` digits with the point after the first `point`, which may lie before or behind all. */
 static char *put_fixed(char *out, const char *digits, int count, int point)
 {
     if (point <= 0) {

@@ -221,8 +221,7 @@ static lh_code clear_open_dir(DIR *dir, const char *path, struct lh_error *err);
 static lh_code remove_entry(DIR *dir, const char *path, const char *name, struct lh_error *err)
 {
     int dir_fd = dirfd(dir);
-    /* A folder answers EISDIR (Linux) or EPERM (POSIX) to a plain unlink; a link to one does not.
-     */
+    /* A folder answers EISDIR (Linux) or EPERM (POSIX) to an unlink; a link to one does not. */
     if (lh_io->unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
         return LH_OK;
     if (errno != EISDIR && errno != EPERM)

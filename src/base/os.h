@@ -53,7 +53,8 @@ lh_code lh_make_dirs(const char *path, struct lh_error *err);
 lh_code lh_read_file(const char *path, size_t bytes_max, char **ret_bytes, size_t *ret_len,
                      struct lh_error *err);
 
-/* Temporary name, write, fdatasync, rename, fsync of the folder: the file is the old or the new one. */
+/* The file is the old or the new one: temporary name, write, fdatasync, rename, fsync of the
+ * folder. */
 lh_code lh_write_file_durable(const char *path, const void *bytes, size_t len, mode_t mode,
                               struct lh_error *err);
 
@@ -63,8 +64,8 @@ lh_code lh_sync_dir(const char *path, struct lh_error *err);
 /* Removes a folder's content (not following links), for spools and caches. Missing is fine. */
 lh_code lh_clear_dir(const char *path, struct lh_error *err);
 
-/* Takes an exclusive lock on `path` (made when missing) for the life of the returned fd; LH_BUSY and
- * the holder's pid when another process has it. */
+/* Takes an exclusive lock on `path` (made when missing) for the life of the returned fd; LH_BUSY
+ * and the holder's pid when another process has it. */
 lh_code lh_lock_file(const char *path, int *ret_fd, struct lh_error *err);
 
 /* Folder of the running program, for finding its siblings. Owned by the caller. */

@@ -52,7 +52,7 @@ bool lh_percent_decode(lh_str text, bool plus_is_space, char *out, size_t *ret_l
 void lh_hex(const void *bytes, size_t len, char *out);
 bool lh_unhex(lh_str hex, void *out, size_t out_len);
 
-/* Distance of Damerau and Levenshtein, for "did you mean". Texts of at most 64 bytes are compared. */
+/* Distance of Damerau and Levenshtein, for "did you mean"; of the first 64 bytes of each. */
 unsigned lh_edit_distance(lh_str a, lh_str b);
 
 /* The candidate nearest to `word` when it is near enough to be a misspelling, else NULL. */

@@ -1,6 +1,6 @@
 /*
- * A thin layer over pthreads for what is the same everywhere: conditions on the monotonic clock, and
- * threads with a name, a small stack and no signals.
+ * A thin layer over pthreads for what is the same everywhere: conditions on the monotonic clock,
+ * and threads with a name, a small stack and no signals.
  */
 #ifndef LH_BASE_THREAD_H
 #define LH_BASE_THREAD_H

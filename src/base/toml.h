@@ -14,8 +14,8 @@
 extern "C" {
 #endif
 
-/* One key of a document: [section] key = value. Values arrive as text: integers in decimal, booleans
- * as true or false. Borrowed for the call. */
+/* One key of a document: [section] key = value. Values arrive as text: integers in decimal,
+ * booleans as true or false. Borrowed for the call. */
 typedef lh_code (*lh_toml_value)(void *ctx, lh_str section, lh_str key, lh_str value, uint64_t line,
                                  uint64_t column, struct lh_error *err);
 

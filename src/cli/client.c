@@ -12,8 +12,6 @@
 
 enum { ANSWER_BYTES_MAX = 64 << 20, DOCUMENT_TIMEOUT_MS = 30000, CONNECT_TIMEOUT_MS = 3000 };
 
-extern char **environ;
-
 const char *lh_client_config_file(const struct lh_cli *cli)
 {
     if (cli->config_flag)
@@ -51,17 +49,22 @@ static lh_code url_of_settings(const struct lh_cli *cli, char **ret_url, struct 
     return code;
 }
 
+static char *without_last_slashes(const char *url)
+{
+    size_t len = strlen(url);
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    return lh_strndup(url, len);
+}
+
 lh_code lh_client_url(struct lh_cli *cli, const char **ret_url, struct lh_error *err)
 {
     if (!cli->url) {
         const char *given = cli->url_flag ? cli->url_flag : getenv("LAKEHOUSE_URL");
         if (given && given[0])
-            cli->url = lh_strdup(given);
+            cli->url = without_last_slashes(given);
         else
             LH_TRY(url_of_settings(cli, &cli->url, err));
-        size_t len = strlen(cli->url);
-        while (len > 0 && cli->url[len - 1] == '/')
-            cli->url[--len] = '\0';
     }
     *ret_url = cli->url;
     return LH_OK;

@@ -19,8 +19,7 @@ const char *lh_client_config_file(const struct lh_cli *cli);
 lh_code lh_client_call(struct lh_cli *cli, const char *path, const struct lh_http_call *call,
                        const struct lh_http_sink *sink, int *ret_status, struct lh_error *err);
 
-/* An answer that is an error as ours: what the server says is wrong, its hint, the line and caret.
- */
+/* An answer that is an error as ours: what is wrong, the hint, the line and its caret. */
 lh_code lh_client_fail(int status, lh_str body, struct lh_error *err);
 
 /* A small exchange of documents: `body` may be NULL. Any status but 2xx is its error. Within 30 s.

@@ -11,8 +11,6 @@
 
 enum { PAGE_BYTES_MAX = 1 << 20 };
 
-extern char **environ;
-
 static lh_code load(const struct lh_cli *cli, struct lh_settings *settings,
                     enum lh_config_origin *origins, struct lh_error *err)
 {
@@ -99,8 +97,7 @@ static int show(struct lh_cli *cli)
     return LH_EXIT_OK;
 }
 
-/* Every key with its default, commented out: what stands in the file is then what somebody chose.
- */
+/* Every key with its default, commented out, so that the rest is what somebody chose. */
 static void put_template(struct lh_buf *out)
 {
     lh_buf_append_cstr(out,

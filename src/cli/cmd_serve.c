@@ -16,8 +16,6 @@
 #include "service/service.h"
 #include "service/supervisor.h"
 
-extern char **environ;
-
 struct serving {
     struct lh_cli *cli;
     const struct lh_settings *settings;

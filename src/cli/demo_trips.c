@@ -13,6 +13,8 @@
 
 enum { WINDOW_BYTES = 1 << 20, ROW_BYTES_MAX = 256, MS_PER_MINUTE = 60000 };
 
+static const uint64_t minutes_per_day = 24 * UINT64_C(60);
+
 /* Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators". */
 static uint64_t next_u64(struct lh_demo_random *random)
 {
@@ -42,9 +44,9 @@ static size_t draw_share(struct lh_demo_random *random, size_t count)
 /* A minute of the day: of two draws the one nearer to a rush hour. */
 static uint64_t draw_minute(struct lh_demo_random *random)
 {
-    static const uint64_t rush[] = {8 * 60 + 30, 18 * 60};
-    uint64_t first = lh_demo_random_below(random, 24 * 60);
-    uint64_t second = lh_demo_random_below(random, 24 * 60);
+    static const uint64_t rush[] = {510, 1080}; /* half past eight, six in the evening */
+    uint64_t first = lh_demo_random_below(random, minutes_per_day);
+    uint64_t second = lh_demo_random_below(random, minutes_per_day);
     uint64_t wanted = rush[lh_demo_random_below(random, 2)];
     uint64_t first_off = first > wanted ? first - wanted : wanted - first;
     uint64_t second_off = second > wanted ? second - wanted : wanted - second;
@@ -64,7 +66,7 @@ static void put_trip(struct lh_buf *out, int64_t id, struct lh_demo_random *rand
 {
     enum { DAYS = 365 };
     const lh_time_ms new_year = INT64_C(1735689600000); /* 2025-01-01T00:00:00Z */
-    uint64_t minute = lh_demo_random_below(random, DAYS) * 24 * 60 + draw_minute(random);
+    uint64_t minute = lh_demo_random_below(random, DAYS) * minutes_per_day + draw_minute(random);
     lh_time_ms pickup = new_year + (lh_time_ms)minute * MS_PER_MINUTE +
                         (lh_time_ms)lh_demo_random_below(random, 60) * 1000;
     uint64_t metres = 400 + lh_demo_random_below(random, 1 + lh_demo_random_below(random, 24000));

@@ -81,8 +81,7 @@ static lh_code keep_answer(void *ctx, const void *bytes, size_t len, struct lh_e
 
 /* ---- the line that tells how far it is ---- */
 
-/* Our job in GET /v1/ingest: its phase, and the rows if it tells them. False when it is not there.
- */
+/* Our job in GET /v1/ingest: its phase, and the rows if it tells them. False: not there. */
 static bool find_phase(json_t *list, const char *dataset, lh_str *ret_phase, uint64_t *ret_rows)
 {
     size_t i;

@@ -21,12 +21,10 @@ struct lh_ingest_request {
 lh_code lh_ingest_file(struct lh_cli *cli, const struct lh_ingest_request *request,
                        json_t **ret_answer, struct lh_error *err);
 
-/* The answer for people: one line, then warnings and the next step. `seconds`: as the user saw it.
- */
+/* The answer for people: one line, then the warnings. `seconds`: as the user saw it. */
 void lh_ingest_print(const struct lh_cli *cli, const json_t *answer, double seconds);
 
-/* A dataset's name from a file's: "in/2024 sales.csv.gz" gives "_2024_sales". Owned by the caller.
- */
+/* A dataset's name from a file's: "in/2024 sales.csv.gz" gives "_2024_sales". To be freed. */
 char *lh_dataset_name_of(const char *path);
 
 #endif

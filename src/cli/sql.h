@@ -15,13 +15,12 @@ struct lh_sql_query {
     const char *at; /* NULL, "NAME=SNAPSHOT" (several with commas), or a time (RFC 3339) */
 };
 
-/* The result as the server writes it ("json", "ndjson", "csv"), copied to `out` while it arrives.
- */
-lh_code lh_sql_copy(struct lh_cli *cli, const struct lh_sql_query *query, const char *format,
+/* The result as the server writes it (json, ndjson, csv), copied to `out` while it arrives. */
+lh_code lh_sql_copy(struct lh_cli *cli, const struct lh_sql_query *sql, const char *format,
                     FILE *out, struct lh_error *err);
 
 /* The result as a table, with a line below that tells rows and time. */
-lh_code lh_sql_table(struct lh_cli *cli, const struct lh_sql_query *query, FILE *out,
+lh_code lh_sql_table(struct lh_cli *cli, const struct lh_sql_query *sql, FILE *out,
                      struct lh_error *err);
 
 #endif

@@ -37,6 +37,7 @@ struct lh_table {
 
 struct lh_table *lh_table_new(size_t rows_shown)
 {
+    LH_CHECK(rows_shown > 0);
     struct lh_table *table = lh_calloc(1, sizeof(*table));
     table->half = (rows_shown + 1) / 2;
     table->first = lh_calloc(table->half, sizeof(char *));
@@ -87,6 +88,7 @@ void lh_table_add_column(struct lh_table *table, lh_str name, lh_str type)
 
 void lh_table_add_row(struct lh_table *table, lh_str row)
 {
+    LH_CHECK(table->half > 0);
     char **slot = table->row_count < table->half
                       ? &table->first[table->row_count]
                       : &table->last[(table->row_count - table->half) % table->half];
@@ -165,8 +167,7 @@ static size_t total_width(const struct lh_table *table, size_t columns)
     return total;
 }
 
-/* Takes from the widest column again and again until the table fits, or none is wider than `least`.
- */
+/* Takes from the widest column, again and again, until the table fits or none exceeds `least`. */
 static void shrink(struct lh_table *table, size_t width, size_t least)
 {
     for (size_t total = total_width(table, table->column_count); total > width; total--) {

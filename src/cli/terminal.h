@@ -21,8 +21,7 @@ struct lh_style {
     const char *off, *bold, *dim, *red, *green, *yellow, *cyan;
 };
 
-/* For `stream`: --color, then NO_COLOR, CLICOLOR_FORCE, TERM=dumb, then whether it is a terminal.
- */
+/* By --color, then NO_COLOR, CLICOLOR_FORCE, TERM=dumb, then whether stream is a terminal. */
 struct lh_style lh_style_of(FILE *stream, enum lh_color color);
 
 bool lh_is_terminal(FILE *stream);
