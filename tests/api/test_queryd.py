@@ -357,9 +357,9 @@ class Limits(Queryd):
                     "SELECT string_split(repeat('x,', 1000000), ',') FROM range(100)",
                     "SELECT list_distinct(list(repeat('x', 1000) || range)) FROM range(1000000)"):
             started = time.monotonic()
-            response = self.sql(service, sql, timeout_ms=6000, limit=10)
+            response = self.sql(service, sql, timeout_ms=2000, limit=10)
             self.assertIn(response.status, (200, 422, 504, 507), (sql, response))
-            self.assertLess(time.monotonic() - started, 10, sql)
+            self.assertLess(time.monotonic() - started, 2 + 2 + 2, sql)
             for pid in self.workers(service):
                 for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                     if line.startswith("VmHWM:"):
@@ -518,7 +518,7 @@ class Endings(Queryd):
     def test_kill_busy_worker(self):
         """Before its first byte a query is run again; the caller sees nothing of it."""
         service = self.queryd(**{"queryd.workers_max": 1})
-        sql = "SELECT count(*) FROM range(60000) a, range(20000) b WHERE a.range + b.range = 7"
+        sql = "SELECT count(*) FROM range(30000) a, range(20000) b WHERE a.range + b.range = 7"
         thread, result = self.in_background(self.sql, service, sql)
         self.wait(lambda: [i for i in service.get("/sql").json()["items"] if i["state"] == "running"])
         os.kill(self.workers(service)[0], signal.SIGKILL)
@@ -561,7 +561,7 @@ class Endings(Queryd):
     def test_drain(self):
         service = self.queryd()
         thread, result = self.in_background(
-            self.sql, service, "SELECT count(*) FROM range(40000) a, range(20000) b WHERE a.range + b.range = 7")
+            self.sql, service, "SELECT count(*) FROM range(20000) a, range(20000) b WHERE a.range + b.range = 7")
         self.wait(lambda: service.get("/sql").json()["items"])
         self.assertEqual(service.stop(), 0)
         thread.join()
@@ -570,7 +570,7 @@ class Endings(Queryd):
     def test_spill_is_removed(self):
         service = self.queryd(**{"queryd.memory_limit": "256MiB", "queryd.workers_max": 1})
         spill = service.dir / "data" / "queryd" / "spill"
-        self.sql(service, "SELECT range FROM range(30000000) ORDER BY hash(range) OFFSET 29999999", timeout_ms=30000)
+        self.sql(service, "SELECT range FROM range(15000000) ORDER BY hash(range) OFFSET 14999999", timeout_ms=30000)
         os.kill(self.workers(service)[0], signal.SIGKILL)
         self.assertEqual(self.rows(service, "SELECT 1"), [[1]])
         self.wait(lambda: len(list(spill.iterdir())) <= 1)
