@@ -46,6 +46,7 @@ struct lh_job {
     _Atomic(int) phase;
     bool has_turn;
     bool succeeded;
+    bool leaves_entry;   /* in the journal, for the background; guarded by intake->lock */
     struct lh_job *next; /* in the list */
 };
 
@@ -101,8 +102,8 @@ lh_code lh_settle_commit(struct lh_intake *intake, const struct lh_journal_entry
  * entry is left to the background. */
 void lh_settle_delete(struct lh_intake *intake, const struct lh_journal_entry *entry);
 
-/* Counts an entry that is left to the background, and wakes it. */
-void lh_settle_later(struct lh_intake *intake);
+/* Leaves an entry to the background, which takes it up once its job has ended. */
+void lh_settle_later(struct lh_intake *intake, const struct lh_journal_entry *entry);
 
 /* The background thread; `arg` is the intake. */
 void *lh_settle_run(void *arg);

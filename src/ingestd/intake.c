@@ -132,6 +132,9 @@ static void delist(struct lh_intake *intake, struct lh_job *job)
         *at = job->next;
         intake->job_count--;
         intake->totals.failed += !job->succeeded;
+        intake->unsettled += job->leaves_entry;
+        if (job->leaves_entry)
+            pthread_cond_broadcast(&intake->changed);
         break;
     }
     lh_mutex_unlock(&intake->lock);

@@ -201,7 +201,7 @@ static lh_code put_object(struct lh_job *job, struct object *object, struct lh_e
         lh_objstore_put(intake->options.store, entry.key, &body, &options,
                         lh_deadline_in_ms(intake->options.storage_timeout_ms), &info, err);
     if (code == LH_TIMEOUT || code == LH_UNAVAILABLE || code == LH_BAD_UPSTREAM)
-        lh_settle_later(intake); /* it may still arrive: removed in the background, later */
+        lh_settle_later(intake, &entry); /* it may still arrive: removed in the background, later */
     else if (code != LH_OK)
         lh_settle_delete(intake, &entry);
     return code;

@@ -19,9 +19,31 @@ struct lh_journal {
     char *dir;
 };
 
+static void close_dir(DIR **dir)
+{
+    if (*dir != NULL)
+        closedir(*dir);
+}
+
+/* A crash while an entry was written leaves a file under a temporary name, which nothing refers to.
+ */
+static lh_code remove_unfinished(const char *path, struct lh_error *err)
+{
+    LH_AUTO(close_dir) DIR *dir = opendir(path);
+    if (dir == NULL)
+        return lh_fail_errno(err, "cannot list %s", path);
+    const struct dirent *file;
+    while ((file = readdir(dir)) != NULL)
+        if (lh_str_ends(lh_str_from(file->d_name), ".tmp") &&
+            lh_io->unlinkat(dirfd(dir), file->d_name, 0) != 0)
+            return lh_fail_errno(err, "cannot remove %s/%s", path, file->d_name);
+    return LH_OK;
+}
+
 lh_code lh_journal_open(const char *dir, struct lh_journal **ret_journal, struct lh_error *err)
 {
     LH_TRY(lh_make_dirs(dir, err));
+    LH_TRY(remove_unfinished(dir, err));
     struct lh_journal *journal = lh_calloc(1, sizeof(*journal));
     journal->dir = lh_strdup(dir);
     *ret_journal = journal;
@@ -109,12 +131,6 @@ static lh_code visit(struct lh_journal *journal, const char *id,
     LH_AUTO_FREE char *body = commit != NULL ? json_dumps(commit, JSON_COMPACT) : NULL;
     const struct lh_journal_entry entry = {.id = id, .key = key, .commit = lh_str_from(body)};
     return on_entry(ctx, &entry, err);
-}
-
-static void close_dir(DIR **dir)
-{
-    if (*dir != NULL)
-        closedir(*dir);
 }
 
 lh_code lh_journal_each(struct lh_journal *journal,

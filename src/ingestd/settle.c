@@ -31,11 +31,25 @@ static bool is_stopping(struct lh_intake *intake)
     return stopping;
 }
 
-void lh_settle_later(struct lh_intake *intake)
+/* The job of that id, or NULL; with the lock held. */
+static struct lh_job *find_job(struct lh_intake *intake, const char *id)
+{
+    struct lh_job *job = intake->jobs;
+    while (job != NULL && strcmp(job->id, id) != 0)
+        job = job->next;
+    return job;
+}
+
+void lh_settle_later(struct lh_intake *intake, const struct lh_journal_entry *entry)
 {
     lh_mutex_lock(&intake->lock);
-    intake->unsettled++;
-    pthread_cond_broadcast(&intake->changed);
+    struct lh_job *job = find_job(intake, entry->id);
+    if (job != NULL) {
+        job->leaves_entry = true; /* counted when it ends: until then the background keeps off */
+    } else {
+        intake->unsettled++;
+        pthread_cond_broadcast(&intake->changed);
+    }
     lh_mutex_unlock(&intake->lock);
 }
 
@@ -61,7 +75,7 @@ void lh_settle_delete(struct lh_intake *intake, const struct lh_journal_entry *e
                   "then the background hears the refusal once more");
     LH_LOG(WARN, "an object could not be removed yet", LH_LOG_TEXT("key", entry->key),
            LH_LOG_STR("error", err.message));
-    lh_settle_later(intake);
+    lh_settle_later(intake, entry);
 }
 
 /* ---- committing ---- */
@@ -118,7 +132,7 @@ static void settle_answer(struct lh_intake *intake, const struct lh_journal_entr
         return;
     LH_LOG(WARN, "an object is settled later", LH_LOG_TEXT("key", entry->key),
            LH_LOG_STR("error", err.message));
-    lh_settle_later(intake);
+    lh_settle_later(intake, entry);
 }
 
 lh_code lh_settle_commit(struct lh_intake *intake, const struct lh_journal_entry *entry,
@@ -129,7 +143,7 @@ lh_code lh_settle_commit(struct lh_intake *intake, const struct lh_journal_entry
     if (code == LH_OK)
         settle_answer(intake, entry, *ret_answer);
     else if (*ret_unknown)
-        lh_settle_later(intake);
+        lh_settle_later(intake, entry);
     else if (code != LH_PRECONDITION)
         lh_settle_delete(intake, entry);
     return code;
@@ -183,11 +197,9 @@ static lh_code settle_overtaken(struct lh_intake *intake, const struct lh_journa
 static bool is_running(struct lh_intake *intake, const char *id)
 {
     lh_mutex_lock(&intake->lock);
-    const struct lh_job *job = intake->jobs;
-    while (job != NULL && strcmp(job->id, id) != 0)
-        job = job->next;
+    bool running = find_job(intake, id) != NULL;
     lh_mutex_unlock(&intake->lock);
-    return job != NULL;
+    return running;
 }
 
 static lh_code settle_entry(struct lh_intake *intake, const struct lh_journal_entry *entry,

@@ -60,7 +60,11 @@ static void test_life_of_an_entry(void **state)
 
     assert_int_equal(lh_journal_write(journal, &committing, &err), LH_OK);
     lh_journal_close(journal);
+    LH_AUTO_FREE char *unfinished = lh_path_in(dir, "two.json.1a2b.tmp");
+    assert_int_equal(lh_write_file_durable(unfinished, "x", 1, 0600, &err), LH_OK);
     assert_int_equal(lh_journal_open(dir, &journal, &err), LH_OK);
+    struct stat st;
+    assert_int_equal(stat(unfinished, &st), -1);
     walked = walk(journal, &damaged);
     assert_int_equal(walked.count, 1);
     assert_string_equal(walked.commit, committing.commit.ptr);
