@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 
-from support.lakehouse import PORTS, SANITIZE, Service, TestCase, in_threads, main
+from support.lakehouse import SANITIZE, SLOWDOWN, Service, TestCase, in_threads, main
 from support.slowpeer import SlowPeer
 
 NAMESPACE = uuid.UUID("a8f3c1d2-4e5b-5a6c-9d8e-7f0a1b2c3d4e")
@@ -469,6 +469,13 @@ class UnsureStore(CatalogCase):
         self.assertEqual(self.names(), [])
 
 
+class LateService(Service):
+    """Starts without waiting until it is ready."""
+
+    def wait_ready(self, seconds=0):
+        return super().wait_ready(seconds) if seconds else self
+
+
 class StoreAway(CatalogCase):
     def test_at_start(self):
         """Not ready while storaged is away, alive all the same; ready soon after it comes."""
@@ -476,37 +483,24 @@ class StoreAway(CatalogCase):
         self.commit("create", 1)
         self.store.kill()
         self.catalog.kill()
-        port = PORTS.take()
-        ready = threading.Event()
-
-        def start():
-            self._started(Service("catalogd", self.folder / "late", {"storaged": self.store.url}, port=port))
-            ready.set()
-
-        thread = threading.Thread(target=start)
-        thread.start()
-        deadline = time.monotonic() + 30
+        late = self._started(LateService("catalogd", self.folder / "late", {"storaged": self.store.url}))
+        deadline = time.monotonic() + 10 * SLOWDOWN
         statuses = {}
         while time.monotonic() < deadline and len(statuses) < 4:
             for path in ("/livez", "/health", "/readyz", "/catalog/datasets"):
                 try:
-                    statuses[path] = self.ask(port, path)
+                    statuses[path] = late.get(path).status
                 except OSError:
                     time.sleep(0.05)
         self.assertEqual(statuses, {"/livez": 200, "/health": 200, "/readyz": 503, "/catalog/datasets": 503})
-        self.assertFalse(ready.is_set())
         self.store.restart()
-        self.assertTrue(ready.wait(10))
-        thread.join()
-        self.assertEqual(self.names(self.programs[-1]), ["sales"])
+        late.wait_ready(10)
+        self.assertEqual(self.names(late), ["sales"])
 
-    def ask(self, port, path):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status
-        finally:
-            connection.close()
+    def test_stopped_while_waiting(self):
+        late = self._started(LateService("catalogd", self.folder / "late", {"storaged": "http://127.0.0.1:9"}))
+        time.sleep(0.3 * SLOWDOWN)
+        self.assertEqual(late.stop(5), 0)
 
     def test_later(self):
         """Reads go on from memory, changes fail at once, /health says so; all is well without a restart."""
