@@ -57,13 +57,13 @@ lh_code lh_gateway_proxy(struct lh_gateway *gateway, enum lh_upstream_id id,
 /* ---- status.c ---- */
 
 /* GET /v1/health: the health of all services, asked at the same time under one short deadline. */
-lh_code lh_gateway_status(void *gateway, struct lh_http_exchange *x, struct lh_error *err);
+lh_code lh_gateway_status(void *state, struct lh_http_exchange *x, struct lh_error *err);
 
 /* ---- console.c ---- */
 
 struct lh_console *lh_console_new(void);
 void lh_console_free(struct lh_console *console); /* accepts NULL */
 /* GET /: the embedded page. */
-lh_code lh_gateway_console(void *gateway, struct lh_http_exchange *x, struct lh_error *err);
+lh_code lh_gateway_console(void *state, struct lh_http_exchange *x, struct lh_error *err);
 
 #endif

@@ -12,7 +12,12 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { HEALTH_BYTES_MAX = 256 << 10, METRICS_BYTES_MAX = 4 << 20, OPENAPI_BYTES_MAX = 1 << 20 };
+enum {
+    HEALTH_BYTES_MAX = 256 << 10,
+    ANSWER_BYTES_MAX = 2 * HEALTH_BYTES_MAX,
+    METRICS_BYTES_MAX = 4 << 20,
+    OPENAPI_BYTES_MAX = 1 << 20
+};
 
 /* ---- the report ---- */
 
@@ -56,7 +61,7 @@ static const char *status_word(enum lh_phase phase, bool degraded)
 static lh_code get_health(void *state, struct lh_http_exchange *x, struct lh_error *err)
 {
     const struct lh_service_host *host = &lh_host;
-    LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(2 * HEALTH_BYTES_MAX);
+    LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(ANSWER_BYTES_MAX);
     struct lh_health health = {.facts = LH_BUF_INIT(HEALTH_BYTES_MAX),
                                .reasons = LH_BUF_INIT(HEALTH_BYTES_MAX)};
     if (host->service->health != NULL)

@@ -35,8 +35,6 @@ const char lh_version[] = LH_VERSION;
 
 struct lh_service_host lh_host = {.lock_fd = -1};
 
-extern char **environ;
-
 /* ---- for the services ---- */
 
 const char *lh_service_dir(struct lh_service_host *host)

@@ -15,8 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { CHILD_FD = 3, CLOSE_RANGE_SETS_CLOEXEC = 4 };
 
 /* Sanitizers reserve terabytes of addresses: there is no limit on them then. */

@@ -6,8 +6,7 @@
 
 #include <ctype.h>
 #include <string.h>
-
-extern char **environ;
+#include <unistd.h>
 
 /* A list of texts ended by NULL. */
 struct texts {
