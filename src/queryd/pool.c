@@ -37,9 +37,6 @@ enum {
     LH_POOL_MAGIC = 0x6c6f6f70,
 };
 
-/* DuckDB's limit does not count everything it allocates: code, stacks, strings of one call. */
-static const int64_t address_space_beside = INT64_C(2) << 30;
-
 struct lh_pool_worker {
     struct lh_worker process;
     char *spill_dir;
@@ -80,7 +77,9 @@ static int64_t address_space(const struct lh_pool *pool)
     (void)pool;
     return 0;
 #else
-    return pool->options.memory_bytes + address_space_beside;
+    /* DuckDB's limit does not count everything that it allocates: code, stacks, strings of one
+     * call. */
+    return pool->options.memory_bytes + (INT64_C(2) << 30);
 #endif
 }
 
