@@ -134,6 +134,13 @@ static lh_code perform(const struct lh_objstore *store, const struct lh_http_cal
     return lh_http_fail_from_answer(status, lh_buf_str(&answer->body), "storaged", err);
 }
 
+/* The call went well, but what came makes no sense: storaged's fault, not our caller's. */
+static lh_code fail_not_understood(struct lh_error *err)
+{
+    err->code = LH_BAD_UPSTREAM;
+    return lh_fail_context(err, "storaged's answer is not understood");
+}
+
 static void answer_deinit(struct answer *answer)
 {
     lh_buf_deinit(&answer->body);
@@ -276,24 +283,35 @@ lh_code lh_objstore_delete_if_match(struct lh_objstore *store, lh_str key, const
 
 /* ---- locate ---- */
 
+struct location {
+    lh_str path; /* ptr NULL = there is none */
+    lh_str etag;
+    int64_t size;
+};
+
+static lh_code read_location(lh_str body, json_t **root, struct location *ret, struct lh_error *err)
+{
+    LH_TRY(lh_json_parse(body, root, err));
+    LH_TRY(lh_json_opt_str(*root, "path", &ret->path, err));
+    LH_TRY(lh_json_need_str(*root, "etag", &ret->etag, err));
+    return lh_json_need_i64(*root, "size", &ret->size, err);
+}
+
 lh_code lh_objstore_locate(struct lh_objstore *store, lh_str key, lh_deadline deadline,
                            char **ret_path, struct lh_object_info *ret_info, struct lh_error *err)
 {
     AUTO_ANSWER answer = ANSWER_INIT;
     LH_TRY(simple(store, LH_HTTP_GET, key, "?locate", deadline, &answer, err));
     LH_AUTO_JSON json_t *root = NULL;
-    LH_TRY(lh_json_parse(lh_buf_str(&answer.body), &root, err));
-    lh_str path = LH_STR_NONE, etag = LH_STR_NONE;
-    int64_t size = 0;
-    LH_TRY(lh_json_opt_str(root, "path", &path, err));
-    LH_TRY(lh_json_need_str(root, "etag", &etag, err));
-    LH_TRY(lh_json_need_i64(root, "size", &size, err));
+    struct location location = {.path = LH_STR_NONE};
+    if (read_location(lh_buf_str(&answer.body), &root, &location, err) != LH_OK)
+        return fail_not_understood(err);
     if (ret_info != NULL) {
-        *ret_info =
-            (struct lh_object_info){.size = (uint64_t)size, .modified_ms = answer.info.modified_ms};
-        take_etag(ret_info, etag);
+        *ret_info = (struct lh_object_info){.size = (uint64_t)location.size,
+                                            .modified_ms = answer.info.modified_ms};
+        take_etag(ret_info, location.etag);
     }
-    *ret_path = path.ptr == NULL ? NULL : lh_strndup(path.ptr, path.len);
+    *ret_path = location.path.ptr == NULL ? NULL : lh_strndup(location.path.ptr, location.path.len);
     return LH_OK;
 }
 
@@ -302,23 +320,29 @@ lh_code lh_objstore_locate(struct lh_objstore *store, lh_str key, lh_deadline de
 typedef lh_code (*on_object_fn)(void *ctx, lh_str key, const struct lh_object_info *info,
                                 struct lh_error *err);
 
-static lh_code list_item(const json_t *item, on_object_fn on_object, void *ctx,
+static lh_code read_item(const json_t *item, lh_str *ret_key, struct lh_object_info *ret_info,
                          struct lh_error *err)
 {
-    struct lh_object_info info = {0};
-    lh_str key, etag, modified = LH_STR_NONE;
+    lh_str etag, modified = LH_STR_NONE;
     int64_t size = 0;
-    LH_TRY(lh_json_need_str(item, "key", &key, err));
+    LH_TRY(lh_json_need_str(item, "key", ret_key, err));
     LH_TRY(lh_json_need_i64(item, "size", &size, err));
     LH_TRY(lh_json_need_str(item, "etag", &etag, err));
     LH_TRY(lh_json_opt_str(item, "modified", &modified, err));
     if (size < 0)
-        return lh_fail(err, LH_BAD_UPSTREAM, "storaged lists an object of %lld bytes",
-                       (long long)size);
-    info.size = (uint64_t)size;
-    take_etag(&info, etag);
-    (void)lh_parse_rfc3339(modified, &info.modified_ms);
-    return on_object(ctx, key, &info, err);
+        return lh_fail(err, LH_BAD_UPSTREAM, "an object of %lld bytes", (long long)size);
+    *ret_info = (struct lh_object_info){.size = (uint64_t)size};
+    take_etag(ret_info, etag);
+    (void)lh_parse_rfc3339(modified, &ret_info->modified_ms);
+    return LH_OK;
+}
+
+static lh_code read_page(lh_str body, json_t **root, json_t **ret_items, lh_str *ret_next,
+                         struct lh_error *err)
+{
+    LH_TRY(lh_json_parse(body, root, err));
+    LH_TRY(lh_json_need_array(*root, "items", ret_items, err));
+    return lh_json_opt_str(*root, "next", ret_next, err);
 }
 
 static lh_code list_url(const struct lh_objstore *store, lh_str prefix, lh_str cursor,
@@ -349,17 +373,23 @@ static lh_code list_page(struct lh_objstore *store, lh_str prefix, lh_deadline d
     LH_AUTO_JSON json_t *root = NULL;
     json_t *items = NULL;
     lh_str next = LH_STR_NONE;
-    LH_TRY(lh_json_parse(lh_buf_str(&answer.body), &root, err));
-    LH_TRY(lh_json_need_array(root, "items", &items, err));
-    LH_TRY(lh_json_opt_str(root, "next", &next, err));
+    if (read_page(lh_buf_str(&answer.body), &root, &items, &next, err) != LH_OK)
+        return fail_not_understood(err);
     size_t index;
     json_t *item;
-    json_array_foreach (items, index, item)
-        LH_TRY(list_item(item, on_object, ctx, err));
+    json_array_foreach (items, index, item) {
+        lh_str key;
+        struct lh_object_info info;
+        if (read_item(item, &key, &info, err) != LH_OK)
+            return fail_not_understood(err);
+        LH_TRY(on_object(ctx, key, &info, err));
+    }
     if (next.len > 0 && lh_str_eq(next, lh_buf_str(cursor)))
         return lh_fail(err, LH_BAD_UPSTREAM, "storaged's listing does not move on");
     lh_buf_reset(cursor);
     lh_buf_append_str(cursor, next);
+    if (lh_buf_overflowed(cursor))
+        return lh_fail(err, LH_BAD_UPSTREAM, "storaged's cursor has %zu bytes", next.len);
     return LH_OK;
 }
 
