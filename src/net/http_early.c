@@ -47,7 +47,7 @@ void lh_http_answer_early(struct lh_http_exchange *x)
 {
     enum { HEAD_MAX = 64 << 10 };
     x->discard = true;
-    if (short_rest(x) && !x->slow)
+    if (short_rest(x) && !x->slow && !x->gone)
         return;
     struct lh_buf out = LH_BUF_INIT(x->answer.body_len + HEAD_MAX);
     write_answer(x, &out);

@@ -83,9 +83,10 @@ void lh_http_publish(struct lh_http_exchange *x, enum lh_http_answer_state state
         lh_http_mhd_resume(x);
         return;
     }
-    /* The event thread waits for body bytes that a client may send late or never. */
+    /* The event thread waits for body bytes that a client may send late or never. When the request
+     * is over already, its socket may be another's. */
     bool told = x->body_begun || !x->expects_continue;
-    if (x->phase == LH_PHASE_BODY && told && state == LH_ANSWER_WHOLE)
+    if (x->connection != NULL && x->phase == LH_PHASE_BODY && told && state == LH_ANSWER_WHOLE)
         lh_http_answer_early(x);
 }
 

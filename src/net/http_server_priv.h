@@ -171,6 +171,10 @@ struct lh_http_exchange {
     struct lh_http_exchange *sweep_prev, *sweep_next;
     bool swept; /* is in the list */
     bool watched;
+    bool hung_up; /* EPOLLRDHUP was seen: the client sends no more */
+    int64_t hung_since;
+    uint64_t hung_received; /* bytes of the body at the last look, */
+    int64_t hung_looked;    /* and when that was */
     uint64_t serial;
     /* under the exchange's mutex */
     int64_t rate_since; /* lh_mono; 0 = not measured */

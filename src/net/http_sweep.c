@@ -26,10 +26,18 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TICK_MS = 100, LAZY_MS = 1000, WATCH_AFTER_MS = 50, EVENTS_MAX = 64 };
+enum {
+    TICK_MS = 100,
+    LAZY_MS = 1000,
+    WATCH_AFTER_MS = 50,
+    HANG_UP_MS = 5000,
+    EVENTS_MAX = 64,
+    WAKE_SERIAL = 0, /* no exchange has it */
+};
 
 static const int64_t ns_per_ms = 1000 * 1000;
 
@@ -186,68 +194,100 @@ static bool is_too_slow(const struct lh_http_server_options *options, struct lh_
     return slow;
 }
 
-/* 408: through the handler when it runs, or on its behalf. Exchange's mutex held. */
-static void end_slow_body(struct lh_http_exchange *x)
+/* Answers for a body that will not come: through the handler when one runs, or in its stead.
+ * Exchange's mutex held. */
+static void give_up_body(struct lh_http_exchange *x, lh_code code, const char *why)
 {
-    x->slow = true;
     pthread_cond_broadcast(&x->changed);
     if (x->handling || x->answer.state != LH_ANSWER_NONE) {
-        if (x->discard) /* the answer waits for the end of a body that does not come */
+        if (x->discard) /* the answer waits for the end of the body */
             shutdown(x->fd, SHUT_RDWR);
         return;
     }
     struct lh_error failure = LH_ERROR_INIT;
-    LH_IGNORE(lh_fail(&failure, LH_REQUEST_TIMEOUT, "the body came too slowly"), "it is sent");
+    LH_IGNORE(lh_fail(&failure, code, "%s", why), "it is sent");
     lh_http_compose_error(x, &failure);
     x->answer.state = LH_ANSWER_WHOLE;
     lh_http_answer_early(x);
 }
 
-static void sweep_exchange(struct lh_http_server *server, struct lh_http_exchange *x, int64_t now)
+/*
+ * What a client that sends no more means for its exchange; true: it is to be cancelled. While a
+ * body is being received, bytes may still be on their way through the kernel and libmicrohttpd
+ * (which does not tell us of the end of the stream): the client counts as gone when two looks see
+ * the same and nothing waits in the socket, or when HANG_UP_MS have brought no byte. Exchange's
+ * mutex held.
+ */
+static bool is_gone(struct lh_http_exchange *x, int64_t now)
+{
+    if (x->phase == LH_PHASE_LINGER) {
+        shutdown(x->fd, SHUT_RDWR);
+        return false;
+    }
+    if (x->phase != LH_PHASE_BODY) {
+        enum lh_http_answer_state state = x->answer.state;
+        return state == LH_ANSWER_NONE || state == LH_ANSWER_OPEN || x->suspended;
+    }
+    bool moved = x->hung_received != x->body_received;
+    if (moved || x->hung_looked == 0) {
+        x->hung_since = now;
+        x->hung_looked = now;
+        x->hung_received = x->body_received;
+        return false;
+    }
+    int waiting = 0;
+    bool empty = ioctl(x->fd, FIONREAD, &waiting) == 0 && waiting == 0 && !x->suspended;
+    if (now - x->hung_looked < TICK_MS * ns_per_ms)
+        return false;
+    return empty || now - x->hung_since >= HANG_UP_MS * ns_per_ms;
+}
+
+/* True: x is to be cancelled, which is done without our mutex. */
+static bool sweep_exchange(struct lh_http_server *server, struct lh_http_exchange *x, int64_t now)
 {
     lh_mutex_lock(&x->mutex);
-    if (x->phase == LH_PHASE_LINGER && lh_deadline_passed(x->linger_until))
+    bool gone = x->hung_up && !x->gone && is_gone(x, now);
+    if (x->phase == LH_PHASE_LINGER && lh_deadline_passed(x->linger_until)) {
         shutdown(x->fd, SHUT_RDWR);
-    else if (is_too_slow(&server->options, x, now))
-        end_slow_body(x);
+    } else if (gone && x->phase == LH_PHASE_BODY) {
+        x->gone = true;
+        give_up_body(x, LH_INCOMPLETE_BODY, "the client left before the body's end");
+        x->gone = false; /* told to all by lh_http_cancel */
+    } else if (is_too_slow(&server->options, x, now)) {
+        x->slow = true;
+        give_up_body(x, LH_REQUEST_TIMEOUT, "the body came too slowly");
+    }
     if (x->out.len > 0)
         lh_http_flush(x);
     lh_mutex_unlock(&x->mutex);
     if (!x->watched && now - x->begun.ns >= WATCH_AFTER_MS * ns_per_ms)
         watch(&server->sweeper, x);
+    return gone;
 }
 
-/* An answer that is on its way whole needs its client's other half no more. */
-static bool matters(struct lh_http_exchange *x)
+/* One look at all. Fills `ret_gone`, with references, with those to be cancelled; the rest of a
+ * crowd is for the next look. mutex held. */
+static size_t sweep_exchanges(struct lh_http_server *server, struct lh_http_exchange **ret_gone,
+                              size_t max)
 {
-    lh_mutex_lock(&x->mutex);
-    enum lh_http_answer_state state = x->answer.state;
-    bool at_work = state == LH_ANSWER_NONE || state == LH_ANSWER_OPEN || x->suspended;
-    lh_mutex_unlock(&x->mutex);
-    return at_work;
-}
-
-/* The exchange with that serial, with a reference, if it still is there. */
-static struct lh_http_exchange *find(struct lh_http_sweeper *sweeper, uint64_t serial)
-{
-    struct lh_http_exchange *x = sweeper->exchanges;
-    while (x != NULL && x->serial != serial)
-        x = x->sweep_next;
-    if (x != NULL)
+    int64_t now = lh_mono_now().ns;
+    size_t count = 0;
+    struct lh_http_exchange *x = server->sweeper.exchanges;
+    for (; x != NULL && count < max; x = x->sweep_next) {
+        if (!sweep_exchange(server, x, now))
+            continue;
         atomic_fetch_add(&x->refs, 1);
-    return x;
+        ret_gone[count++] = x;
+    }
+    return count;
 }
 
-static void hang_up(struct lh_http_sweeper *sweeper, uint64_t serial)
+/* The socket of the exchange with that serial has hung up. mutex held. */
+static void note_hang_up(struct lh_http_sweeper *sweeper, uint64_t serial)
 {
-    lh_mutex_lock(&sweeper->mutex);
-    struct lh_http_exchange *x = find(sweeper, serial);
-    lh_mutex_unlock(&sweeper->mutex);
-    if (x == NULL)
-        return;
-    if (matters(x))
-        lh_http_cancel(x, true);
-    lh_http_exchange_unref(x);
+    for (struct lh_http_exchange *x = sweeper->exchanges; x != NULL; x = x->sweep_next)
+        if (x->serial == serial)
+            x->hung_up = true;
 }
 
 size_t lh_http_sweep_cancel(struct lh_http_sweeper *sweeper)
@@ -278,31 +318,40 @@ size_t lh_http_sweep_cancel(struct lh_http_sweeper *sweeper)
 
 /* ---- the thread ---- */
 
+/* Sleeps until something hangs up or it is time to look. mutex held, released meanwhile. */
+static void wait_for_events(struct lh_http_sweeper *sweeper)
+{
+    struct epoll_event events[EVENTS_MAX];
+    sweeper->lazy = sweeper->exchanges == NULL;
+    int timeout = sweeper->lazy ? LAZY_MS : TICK_MS;
+    lh_mutex_unlock(&sweeper->mutex);
+    int count = epoll_wait(sweeper->epoll_fd, events, EVENTS_MAX, timeout);
+    lh_mutex_lock(&sweeper->mutex);
+    for (int i = 0; i < count; i++) {
+        uint64_t drained;
+        if (events[i].data.u64 != WAKE_SERIAL)
+            note_hang_up(sweeper, events[i].data.u64);
+        else
+            LH_CHECK(read(sweeper->wake_fd, &drained, sizeof(drained)) == sizeof(drained));
+    }
+}
+
 static void *sweep(void *arg)
 {
     struct lh_http_server *server = arg;
     struct lh_http_sweeper *sweeper = &server->sweeper;
-    struct epoll_event events[EVENTS_MAX];
+    struct lh_http_exchange *gone[EVENTS_MAX];
     lh_mutex_lock(&sweeper->mutex);
     while (!sweeper->stopping) {
-        sweeper->lazy = sweeper->exchanges == NULL;
-        int timeout = sweeper->lazy ? LAZY_MS : TICK_MS;
+        wait_for_events(sweeper);
+        sweep_connections(server, lh_mono_now().ns);
+        size_t count = sweep_exchanges(server, gone, LH_COUNT(gone));
         lh_mutex_unlock(&sweeper->mutex);
-
-        int count = epoll_wait(sweeper->epoll_fd, events, EVENTS_MAX, timeout);
-        for (int i = 0; i < count; i++) {
-            uint64_t serial = events[i].data.u64;
-            uint64_t drained;
-            if (serial == 0)
-                LH_CHECK(read(sweeper->wake_fd, &drained, sizeof(drained)) == sizeof(drained));
-            else
-                hang_up(sweeper, serial);
+        for (size_t i = 0; i < count; i++) {
+            lh_http_cancel(gone[i], true);
+            lh_http_exchange_unref(gone[i]);
         }
         lh_mutex_lock(&sweeper->mutex);
-        int64_t now = lh_mono_now().ns;
-        sweep_connections(server, now);
-        for (struct lh_http_exchange *x = sweeper->exchanges; x != NULL; x = x->sweep_next)
-            sweep_exchange(server, x, now);
     }
     lh_mutex_unlock(&sweeper->mutex);
     return NULL;
@@ -321,7 +370,7 @@ lh_code lh_http_sweeper_start(struct lh_http_server *server, struct lh_error *er
     sweeper->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (sweeper->epoll_fd < 0 || sweeper->wake_fd < 0)
         return lh_fail_errno(err, "no epoll for the sweeper");
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_SERIAL};
     if (epoll_ctl(sweeper->epoll_fd, EPOLL_CTL_ADD, sweeper->wake_fd, &event) != 0)
         return lh_fail_errno(err, "no eventfd for the sweeper");
     LH_TRY(lh_thread_start(&sweeper->thread, "http-sweep", sweep, server, err));

@@ -619,6 +619,49 @@ LH_TEST(leaving_in_the_middle_of_bodies)
     wait_in_flight(0);
 }
 
+/* libmicrohttpd may miss the end of a stream that comes together with its last bytes. */
+LH_TEST(half_closing_before_the_end_of_a_body)
+{
+    static const size_t lengths[] = {10, 100000, 3000000};
+    for (size_t i = 0; i < LH_COUNT(lengths); i++) {
+        LH_AUTO_FREE char *body = make_body(lengths[i]);
+        struct lh_raw raw;
+        struct lh_raw_answer answer;
+        lh_raw_open(&raw, port);
+        lh_raw_send(&raw, "PUT /sum HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
+                    lengths[i]);
+        lh_raw_send_bytes(&raw, body, lengths[i] / 2);
+        shutdown(raw.fd, SHUT_WR);
+        lh_raw_receive(&raw, false, &answer);
+        assert_true(answer.status == 400 || answer.status == 0);
+        assert_true(lh_raw_ends(&raw, 10000));
+        lh_raw_answer_deinit(&answer);
+        lh_raw_close(&raw);
+        wait_in_flight(0);
+    }
+}
+
+/* A handler that notices late that its request is over writes nothing to a socket that is
+ * another's. */
+LH_TEST(late_answers_go_nowhere)
+{
+    for (int i = 0; i < 20; i++) {
+        struct lh_raw raw;
+        struct lh_raw_answer answer;
+        lh_raw_open(&raw, port);
+        lh_raw_send(&raw,
+                    "PUT /sum HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+        lh_raw_receive(&raw, false, &answer);
+        assert_int_equal(answer.status, 400);
+        assert_true(lh_raw_closes(&raw, 10000));
+        lh_raw_answer_deinit(&answer);
+        lh_raw_close(&raw);
+        lh_raw_open(&raw, port);
+        assert_false(lh_raw_hears(&raw, 20));
+        lh_raw_close(&raw);
+    }
+}
+
 /* ---- handlers that fail ---- */
 
 LH_TEST(a_broken_stream_is_cut)
@@ -798,6 +841,8 @@ int main(void)
         cmocka_unit_test(slow_headers_are_closed),
         LH_CASE(leaving_cancels_the_handler_once),
         LH_CASE(leaving_in_the_middle_of_bodies),
+        LH_CASE(half_closing_before_the_end_of_a_body),
+        LH_CASE(late_answers_go_nowhere),
         LH_CASE(a_broken_stream_is_cut),
         LH_CASE(a_failure_before_a_byte_has_left_is_told),
         cmocka_unit_test(drain_lets_requests_end),
