@@ -46,13 +46,17 @@ static lh_code fetch(struct lh_catalog *catalog, const struct lh_entry *entry, l
     LH_AUTO_BUF struct lh_buf bytes = LH_BUF_INIT(bytes_max);
     struct lh_object_info info = {0};
     struct stored stored = {0};
+    struct lh_error failure = LH_ERROR_INIT;
     lh_code code = lh_catalog_saw(catalog, lh_objstore_get(catalog->options.store, lh_str_from(key),
-                                                           deadline, &bytes, &info, err));
+                                                           deadline, &bytes, &info, &failure));
     if (code == LH_NOT_FOUND) {
         *ret_stored = stored;
         return LH_OK;
     }
-    LH_TRY(code);
+    if (code != LH_OK) {
+        *err = failure;
+        return code;
+    }
     LH_AUTO_DATASET struct lh_dataset *dataset = NULL;
     if (lh_manifest_decode(lh_buf_str(&bytes), bytes_max, &dataset, err) != LH_OK)
         return lh_fail_context(err, "manifest %s", key);
@@ -111,6 +115,14 @@ static bool surely_not_written(lh_code code)
            code == LH_NOT_READY;
 }
 
+/* The store did not answer: what it did can be seen in it. A store that answered with a failure of
+ * its own disk is not believed in what it shows until it was started again. */
+static bool answer_is_lost(lh_code code)
+{
+    return code == LH_UNAVAILABLE || code == LH_TIMEOUT || code == LH_BAD_UPSTREAM ||
+           code == LH_CANCELLED;
+}
+
 enum outcome { WRITTEN, NOT_WRITTEN, OTHERS_WROTE, NOT_KNOWN };
 
 /* Looks in the store for what became of a put of `next`. */
@@ -150,22 +162,27 @@ static lh_code put_once(struct lh_catalog *catalog, const struct lh_entry *entry
     return LH_OK;
 }
 
-/* Sends the put until it is known what became of it. */
+/* Sends the put until it is known what became of it. *failure is used by the way, also on success.
+ */
 static lh_code put_and_settle(struct lh_catalog *catalog, struct lh_entry *entry,
                               const struct lh_dataset *next, lh_str bytes, lh_deadline deadline,
-                              char ret_etag[LH_ETAG_SIZE], struct lh_error *err)
+                              char ret_etag[LH_ETAG_SIZE], struct lh_error *failure)
 {
     for (unsigned attempt = 1;; attempt++) {
-        lh_code code = put_once(catalog, entry, bytes, deadline, ret_etag, err);
+        lh_code code = put_once(catalog, entry, bytes, deadline, ret_etag, failure);
         /* A broken condition is looked into as well: a put that was repeated (here, or by the
          * client on a stale connection) finds its own first try there. */
         if (code == LH_OK || (code != LH_PRECONDITION && surely_not_written(code)))
             return code;
+        if (code != LH_PRECONDITION && !answer_is_lost(code)) {
+            lh_entry_set_doubtful(catalog, entry);
+            return code;
+        }
         switch (settle(catalog, entry, next, ret_etag)) {
         case WRITTEN:
             return LH_OK;
         case OTHERS_WROTE:
-            return lh_fail(err, LH_PRECONDITION, "the manifest was changed by another writer");
+            return lh_fail(failure, LH_PRECONDITION, "the manifest was changed by another writer");
         case NOT_WRITTEN:
             if (attempt < PUT_ATTEMPTS && !lh_deadline_passed(deadline))
                 break;
@@ -188,8 +205,11 @@ lh_code lh_entry_put(struct lh_catalog *catalog, struct lh_entry *entry,
     LH_AUTO_BUF struct lh_buf bytes = LH_BUF_INIT(bytes_max);
     if (lh_manifest_encode(next, bytes_max, &bytes, err) != LH_OK)
         return lh_hint(err, "catalogd.manifest_bytes_max; mode=replace begins with fewer objects");
+    struct lh_error failure = LH_ERROR_INIT;
     lh_code code =
-        put_and_settle(catalog, entry, next, lh_buf_str(&bytes), deadline, ret_etag, err);
+        put_and_settle(catalog, entry, next, lh_buf_str(&bytes), deadline, ret_etag, &failure);
+    if (code != LH_OK)
+        *err = failure;
     if (code == LH_OK)
         atomic_fetch_add(&catalog->commits, 1);
     else if (code == LH_PRECONDITION)
@@ -197,27 +217,39 @@ lh_code lh_entry_put(struct lh_catalog *catalog, struct lh_entry *entry,
     return code;
 }
 
-lh_code lh_entry_delete(struct lh_catalog *catalog, struct lh_entry *entry, const char *etag,
-                        lh_deadline deadline, struct lh_error *err)
+/* The same for a delete. */
+static lh_code delete_and_settle(struct lh_catalog *catalog, struct lh_entry *entry,
+                                 const char *etag, lh_deadline deadline, struct lh_error *failure)
 {
     char key[LH_MANIFEST_KEY_SIZE];
     lh_manifest_key(entry->id, key);
-    lh_code code =
-        lh_catalog_saw(catalog, lh_objstore_delete_if_match(catalog->options.store,
-                                                            lh_str_from(key), etag, deadline, err));
+    lh_code code = lh_catalog_saw(catalog, lh_objstore_delete_if_match(catalog->options.store,
+                                                                       lh_str_from(key), etag,
+                                                                       deadline, failure));
     if (code == LH_OK || (code != LH_PRECONDITION && surely_not_written(code)))
         return code;
-    struct stored stored = {0};
-    struct lh_error failure = LH_ERROR_INIT;
-    bool known = fetch(catalog, entry, lh_deadline_in_ms(SETTLE_MS), &stored, &failure) == LH_OK;
-    lh_dataset_unref(stored.dataset);
-    if (known && stored.etag[0] == '\0') {
-        if (code == LH_PRECONDITION)
-            return lh_fail(err, LH_NOT_FOUND, "manifest %s is gone already", key);
-        return LH_OK; /* only the answer was lost */
-    }
     if (code != LH_PRECONDITION)
         lh_entry_set_doubtful(catalog, entry);
+    if (code != LH_PRECONDITION && !answer_is_lost(code))
+        return code;
+    struct stored stored = {0};
+    struct lh_error ignored = LH_ERROR_INIT;
+    bool known = fetch(catalog, entry, lh_deadline_in_ms(SETTLE_MS), &stored, &ignored) == LH_OK;
+    lh_dataset_unref(stored.dataset);
+    if (!known || stored.etag[0] != '\0')
+        return code;
+    if (code == LH_PRECONDITION)
+        return lh_fail(failure, LH_NOT_FOUND, "manifest %s is gone already", key);
+    return LH_OK; /* only the answer was lost */
+}
+
+lh_code lh_entry_delete(struct lh_catalog *catalog, struct lh_entry *entry, const char *etag,
+                        lh_deadline deadline, struct lh_error *err)
+{
+    struct lh_error failure = LH_ERROR_INIT;
+    lh_code code = delete_and_settle(catalog, entry, etag, deadline, &failure);
+    if (code != LH_OK)
+        *err = failure;
     return code;
 }
 
