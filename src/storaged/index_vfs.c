@@ -6,7 +6,10 @@
  * the store's LOCK file keeps other processes out. This also saves the system calls of fcntl locks.
  * 2. A failed fsync is final. From then on every write, truncation and fsync fails without reaching
  * the disk, so that nothing later can be built on what the kernel may have dropped.
- * 3. When the fsync of the WAL fails, what was written since the last good one is cut off. It was
+ * 3. What is appended to the WAL is gathered and written in one piece before its fsync: SQLite
+ * writes each page of a commit by two calls. Other connections read what is committed only, so they
+ * never miss it.
+ * 4. When the fsync of the WAL fails, what was written since the last good one is cut off. It was
  * not acknowledged, and must not come back as a commit at the next start.
  *
  * Locking: `mutex` guards the lock levels and the shared memory; it is never held across I/O.
@@ -30,7 +33,7 @@
 #include "base/thread.h"
 #include "storaged/index.h"
 
-enum { PATH_BYTES_MAX = 4096, SECTOR_BYTES = 4096 };
+enum { PATH_BYTES_MAX = 4096, SECTOR_BYTES = 4096, GATHER_BYTES = 256 << 10 };
 
 struct lh_index_vfs {
     sqlite3_vfs base; /* first: SQLite hands it back */
@@ -64,6 +67,9 @@ struct vfs_file {
     bool name_unsynced; /* just created: its folder must be synced with it */
     bool delete_on_close;
     int64_t unsynced_from; /* lowest offset written since the last fsync; -1 = none */
+    char *gathered;        /* of a WAL: GATHER_BYTES, made by the first write; or NULL */
+    size_t gathered_len;
+    int64_t gathered_at;
     char path[PATH_BYTES_MAX];
 };
 
@@ -74,9 +80,63 @@ static struct vfs_file *file_of(sqlite3_file *file)
 
 /* ---- transfers ---- */
 
+static int write_out(struct vfs_file *file, const void *bytes, size_t len, int64_t offset)
+{
+    if (atomic_load(&file->vfs->failed_errno) != 0)
+        return SQLITE_IOERR_WRITE;
+    struct lh_error err = LH_ERROR_INIT;
+    switch (lh_pwrite_all(file->fd, bytes, len, (uint64_t)offset, "the index", &err)) {
+    case LH_OK:
+        return SQLITE_OK;
+    case LH_STORAGE_FULL:
+        return SQLITE_FULL;
+    default:
+        return SQLITE_IOERR_WRITE;
+    }
+}
+
+/* Writes what was gathered. After a failure it is gone: the transaction that wrote it fails. */
+static int write_gathered(struct vfs_file *file)
+{
+    size_t len = file->gathered_len;
+    file->gathered_len = 0;
+    return len > 0 ? write_out(file, file->gathered, len, file->gathered_at) : SQLITE_OK;
+}
+
+static int gather(struct vfs_file *file, const void *bytes, size_t len, int64_t offset)
+{
+    bool follows = offset == file->gathered_at + (int64_t)file->gathered_len;
+    if (file->gathered_len > 0 && (!follows || len > GATHER_BYTES - file->gathered_len)) {
+        int result = write_gathered(file);
+        if (result != SQLITE_OK)
+            return result;
+    }
+    if (len > GATHER_BYTES)
+        return write_out(file, bytes, len, offset);
+    if (!file->gathered)
+        file->gathered = lh_malloc(GATHER_BYTES);
+    if (file->gathered_len == 0)
+        file->gathered_at = offset;
+    memcpy(file->gathered + file->gathered_len, bytes, len);
+    file->gathered_len += len;
+    return SQLITE_OK;
+}
+
+static int file_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)
+{
+    struct vfs_file *file = file_of(base);
+    if (file->unsynced_from < 0 || offset < file->unsynced_from)
+        file->unsynced_from = offset;
+    return file->is_log ? gather(file, bytes, (size_t)len, offset)
+                        : write_out(file, bytes, (size_t)len, offset);
+}
+
 static int file_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 offset)
 {
     struct vfs_file *file = file_of(base);
+    int written = write_gathered(file);
+    if (written != SQLITE_OK)
+        return written;
     char *next = bytes;
     size_t left = (size_t)len;
     while (left > 0) {
@@ -96,24 +156,6 @@ static int file_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 off
     return SQLITE_OK;
 }
 
-static int file_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)
-{
-    struct vfs_file *file = file_of(base);
-    if (atomic_load(&file->vfs->failed_errno) != 0)
-        return SQLITE_IOERR_WRITE;
-    if (file->unsynced_from < 0 || offset < file->unsynced_from)
-        file->unsynced_from = offset;
-    struct lh_error err = LH_ERROR_INIT;
-    switch (lh_pwrite_all(file->fd, bytes, (size_t)len, (uint64_t)offset, "the index", &err)) {
-    case LH_OK:
-        return SQLITE_OK;
-    case LH_STORAGE_FULL:
-        return SQLITE_FULL;
-    default:
-        return SQLITE_IOERR_WRITE;
-    }
-}
-
 static int truncate_fd(int fd, int64_t size)
 {
     int result;
@@ -126,6 +168,9 @@ static int truncate_fd(int fd, int64_t size)
 static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
 {
     struct vfs_file *file = file_of(base);
+    int written = write_gathered(file);
+    if (written != SQLITE_OK)
+        return written;
     if (atomic_load(&file->vfs->failed_errno) != 0)
         return SQLITE_IOERR_TRUNCATE;
     if (file->unsynced_from < 0 || size < file->unsynced_from)
@@ -176,6 +221,9 @@ static int file_sync(sqlite3_file *base, int flags)
     struct vfs_file *file = file_of(base);
     if (atomic_load(&file->vfs->failed_errno) != 0)
         return SQLITE_IOERR_FSYNC;
+    int written = write_gathered(file);
+    if (written != SQLITE_OK)
+        return written;
     if (!sync_fd(file->vfs, file->fd, lh_io->fdatasync) ||
         (file->name_unsynced && !sync_parent(file->vfs, file->path))) {
         /* Best effort: if this fails, too, the next start may find the commit, and nobody was told
@@ -192,6 +240,9 @@ static int file_sync(sqlite3_file *base, int flags)
 static int file_size(sqlite3_file *base, sqlite3_int64 *ret_size)
 {
     struct stat st;
+    int written = write_gathered(file_of(base));
+    if (written != SQLITE_OK)
+        return written;
     if (lh_io->fstat(file_of(base)->fd, &st) != 0)
         return SQLITE_IOERR_FSTAT;
     *ret_size = st.st_size;
@@ -385,6 +436,7 @@ static int file_close(sqlite3_file *base)
     struct vfs_file *file = file_of(base);
     file_shm_unmap(base, 0);
     file_unlock(base, SQLITE_LOCK_NONE);
+    free(file->gathered); /* what is in it was never committed */
     lh_io->close(file->fd);
     if (file->delete_on_close)
         lh_io->unlinkat(AT_FDCWD, file->path, 0);

@@ -15,9 +15,9 @@
 #include "base/thread.h"
 
 /* Pages that change often are written home once for all their changes in the log: the longer the
- * log, the less is written; the longer takes a start after a crash. 16 MiB are read in some 10 ms.
+ * log, the less is written; the longer takes a start after a crash. 32 MiB are read in some 50 ms.
  */
-enum { LOG_BYTES_DUE = 16 << 20 };
+enum { LOG_BYTES_DUE = 32 << 20 };
 
 bool lh_keeper_checkpoint_due(const struct lh_store *store)
 {
