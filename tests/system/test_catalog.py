@@ -623,7 +623,7 @@ class Start(CatalogCase):
     def test_thousands_of_datasets(self):
         """The start reads every manifest; no cap, nothing left out."""
         self.start()
-        count = 300 if SANITIZE else 2000
+        count = 300 if SANITIZE else 1000
         in_threads(8, lambda thread: [self.register(f"d{n:05}") for n in range(thread, count, 8)])
         self.catalog.restart()
         loaded = [line for line in self.catalog.log() if line["message"] == "catalog loaded"][-1]
