@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-enum { ENCODER_NAMES_MAX = 100000 };
-
 /* ---- the window ---- */
 
 void lh_out_flush(struct lh_out *out)
@@ -181,28 +179,6 @@ lh_str lh_vector_enum(const struct lh_vector *v, idx_t row)
 
 /* ---- the encoder ---- */
 
-static bool name_taken(char *const *keys, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(keys[i], name) == 0)
-            return true;
-    return false;
-}
-
-/* A JSON object has each name once: a, a becomes a, a_1, as DuckDB names the columns of a table. */
-static char **unique_names(const struct lh_duck_statement *s)
-{
-    char **keys = lh_calloc(s->column_count + 1, sizeof(*keys));
-    for (size_t i = 0; i < s->column_count; i++) {
-        keys[i] = lh_strdup(s->columns[i].name);
-        for (unsigned n = 1; n < ENCODER_NAMES_MAX && name_taken(keys, i, keys[i]); n++) {
-            free(keys[i]);
-            keys[i] = lh_asprintf("%s_%u", s->columns[i].name, n);
-        }
-    }
-    return keys;
-}
-
 lh_code lh_duck_encoder_new(struct lh_duck_statement *s, enum lh_duck_format format,
                             lh_duck_sink sink, void *sink_ctx, struct lh_duck_encoder **ret_encoder,
                             struct lh_error *err)
@@ -227,7 +203,7 @@ lh_code lh_duck_encoder_new(struct lh_duck_statement *s, enum lh_duck_format for
     for (size_t i = 0; i < s->column_count; i++)
         vector_init(&e->columns[i], s->columns[i].type);
     if (format == LH_DUCK_NDJSON)
-        e->keys = unique_names(s);
+        e->keys = lh_encode_unique_names(s);
     *ret_encoder = e;
     return LH_OK;
 }

@@ -103,6 +103,10 @@ extern const struct lh_row_format lh_format_json;
 extern const struct lh_row_format lh_format_ndjson;
 extern const struct lh_row_format lh_format_csv;
 
+/* The names of the columns as members of one object (encode_names.c). An array of column_count
+ * texts. */
+char **lh_encode_unique_names(const struct lh_duck_statement *statement);
+
 /* One value as JSON (encode_json.c). */
 void lh_encode_json_value(struct lh_out *out, const struct lh_vector *vector, idx_t row);
 

@@ -44,8 +44,6 @@ static void columns_free(struct lh_duck_statement *s)
         duckdb_destroy_logical_type(&s->columns[i].type);
     }
     free(s->columns);
-    s->columns = NULL;
-    s->column_count = 0;
 }
 
 /* `type` is taken over. */
@@ -62,21 +60,9 @@ static void column_describe(struct lh_duck_result_column *column, const char *na
     };
 }
 
-static void describe_prepared(struct lh_duck_statement *s)
-{
-    s->column_count = duckdb_prepared_statement_column_count(s->prepared);
-    s->columns = lh_calloc(s->column_count + 1, sizeof(*s->columns));
-    for (idx_t i = 0; i < s->column_count; i++) {
-        const char *name = duckdb_prepared_statement_column_name(s->prepared, i);
-        column_describe(&s->columns[i], name,
-                        duckdb_prepared_statement_column_logical_type(s->prepared, i));
-        duckdb_free((void *)(uintptr_t)name);
-    }
-}
-
+/* From the result, not from what was prepared: that costs O(columns) for each of them. */
 static void describe_result(struct lh_duck_statement *s)
 {
-    columns_free(s);
     s->column_count = duckdb_column_count(&s->result);
     s->columns = lh_calloc(s->column_count + 1, sizeof(*s->columns));
     for (idx_t i = 0; i < s->column_count; i++)
@@ -100,7 +86,6 @@ lh_code lh_duck_prepare(struct lh_duck_conn *conn, const char *sql, enum lh_duck
         lh_duck_statement_free(s);
         return code;
     }
-    describe_prepared(s);
     *ret_statement = s;
     return LH_OK;
 }
@@ -206,9 +191,7 @@ lh_code lh_duck_run(struct lh_duck_statement *s, int64_t *ret_position, struct l
     if (duckdb_execute_pending(s->pending, &s->result) != DuckDBSuccess)
         return lh_duck_fail(err, duckdb_result_error(&s->result), ret_position);
 
-    /* A parameter without a type leaves even the number of columns open until now. */
-    if (duckdb_nparams(s->prepared) > 0)
-        describe_result(s);
+    describe_result(s);
     return LH_OK;
 }
 

@@ -45,7 +45,7 @@ struct lh_duck_value {
 lh_code lh_duck_bind(struct lh_duck_statement *statement, const char *name,
                      const struct lh_duck_value *value, struct lh_error *err);
 
-/* The columns; known from prepare on, but with parameters only after run. */
+/* The columns, after run. */
 size_t lh_duck_column_count(const struct lh_duck_statement *statement);
 lh_str lh_duck_column_name(const struct lh_duck_statement *statement, size_t column);
 /* DuckDB's text of the type: BIGINT, DECIMAL(18,3), STRUCT(a INTEGER, b VARCHAR[]). */

@@ -402,15 +402,12 @@ static lh_code run(struct query *q, struct lh_error *err)
         lh_buf_append_str(&q->canonical, lh_buf_str(&select));
     }
     LH_TRY(prepare(q, err));
-    bool typed = lh_duck_param_count(q->statement) == 0;
-    if (typed && !all_encode(q))
-        LH_TRY(cast_columns(q, err));
     LH_TRY(lh_control_check(q->worker->control, err));
     if (lh_duck_run(q->statement, &position, err) != LH_OK)
         return show_place(q, position, err);
     if (all_encode(q))
         return LH_OK;
-    /* Only now are the columns known whose types come from parameters. */
+    /* It runs again, with these columns cast: rare types are not worth a look at every query. */
     LH_TRY(cast_columns(q, err));
     return lh_duck_run(q->statement, &position, err);
 }

@@ -25,7 +25,8 @@ struct fixture {
     char dir[64];
 };
 
-static int setup(void **state) {
+static int setup(void **state)
+{
     struct fixture *f = lh_calloc(1, sizeof(*f));
     snprintf(f->dir, sizeof(f->dir), "/tmp/lh-test-duck-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
@@ -38,7 +39,8 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
+static int teardown(void **state)
+{
     struct fixture *f = *state;
     lh_duck_disconnect(f->conn);
     lh_duck_close(f->duck);
@@ -49,7 +51,8 @@ static int teardown(void **state) {
 }
 
 /* Runs to the end; returns the code of the query or of its stream. */
-static lh_code run(struct fixture *f, const char *sql, struct lh_error *err) {
+static lh_code run(struct fixture *f, const char *sql, struct lh_error *err)
+{
     struct lh_duck_rows *rows = NULL;
     LH_TRY(lh_duck_query(f->conn, sql, NULL, 0, &rows, err));
     while (lh_duck_next(rows))
@@ -57,7 +60,8 @@ static lh_code run(struct fixture *f, const char *sql, struct lh_error *err) {
     return lh_duck_rows_close(&rows, err);
 }
 
-static void test_version_and_quotes(void **state) {
+static void test_version_and_quotes(void **state)
+{
     (void)state;
     assert_memory_equal(lh_duck_version(), "v1.", 3);
     LH_AUTO_BUF struct lh_buf out = LH_BUF_INIT(100);
@@ -67,7 +71,8 @@ static void test_version_and_quotes(void **state) {
     assert_string_equal(out.data, "'it''s \"x\"' \"a \"\"name\"\"'s\"");
 }
 
-static void test_values(void **state) {
+static void test_values(void **state)
+{
     struct fixture *f = *state;
     struct lh_error err = LH_ERROR_INIT;
     struct lh_duck_rows *rows = NULL;
@@ -108,7 +113,8 @@ static void test_values(void **state) {
 }
 
 /* Many chunks, NULLs at word borders of the validity mask. */
-static void test_many_rows(void **state) {
+static void test_many_rows(void **state)
+{
     struct fixture *f = *state;
     struct lh_error err = LH_ERROR_INIT;
     struct lh_duck_rows *rows = NULL;
@@ -124,7 +130,8 @@ static void test_many_rows(void **state) {
     assert_int_equal(lh_duck_rows_close(&rows, &err), LH_OK);
 }
 
-static void test_parameters(void **state) {
+static void test_parameters(void **state)
+{
     struct fixture *f = *state;
     struct lh_error err = LH_ERROR_INIT;
     struct lh_duck_rows *rows = NULL;
@@ -143,7 +150,8 @@ static void test_parameters(void **state) {
     assert_null(rows);
 }
 
-static void test_error_codes(void **state) {
+static void test_error_codes(void **state)
+{
     struct fixture *f = *state;
     static const struct {
         const char *sql;
@@ -179,7 +187,8 @@ static void test_error_codes(void **state) {
 }
 
 /* The stream has sent rows when it fails: that must not look like its end. */
-static void test_error_in_the_middle(void **state) {
+static void test_error_in_the_middle(void **state)
+{
     struct fixture *f = *state;
     struct lh_error err = LH_ERROR_INIT;
     struct lh_duck_rows *rows = NULL;
@@ -194,13 +203,15 @@ static void test_error_in_the_middle(void **state) {
     assert_non_null(strstr(err.message, "Could not convert"));
 }
 
-static void *interrupt_later(void *arg) {
+static void *interrupt_later(void *arg)
+{
     lh_sleep_ms(150);
     lh_duck_interrupt(arg);
     return NULL;
 }
 
-static void test_interrupt(void **state) {
+static void test_interrupt(void **state)
+{
     struct fixture *f = *state;
     struct lh_error err = LH_ERROR_INIT;
     pthread_t thread;
@@ -214,7 +225,8 @@ static void test_interrupt(void **state) {
     assert_int_equal(run(f, "SELECT 1", &err), LH_OK);
 }
 
-static void test_lock(void **state) {
+static void test_lock(void **state)
+{
     struct fixture *f = *state;
     struct lh_error err = LH_ERROR_INIT;
     LH_AUTO_FREE char *inside = lh_asprintf("%s/in", f->dir);
@@ -245,7 +257,8 @@ static void test_lock(void **state) {
     assert_int_equal(lh_duck_exec(f->conn, view, &err), LH_OK);
 }
 
-static void test_spill(void **state) {
+static void test_spill(void **state)
+{
     struct fixture *f = *state;
     struct lh_error err = LH_ERROR_INIT;
     LH_AUTO_FREE char *dir = lh_asprintf("%s/spill", f->dir);
@@ -264,7 +277,8 @@ static void test_spill(void **state) {
         fail_msg("spill: %s", err.message);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_version_and_quotes),
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
