@@ -270,6 +270,7 @@ void lh_entry_publish(struct lh_catalog *catalog, struct lh_entry *entry,
 static struct lh_dataset *swap_for_void(struct lh_catalog *catalog, struct lh_entry *entry,
                                         bool left_behind)
 {
+    LH_CHECK(entry->dataset != NULL);
     char etag[LH_ETAG_SIZE] = "";
     if (left_behind)
         memcpy(etag, entry->etag, sizeof(etag));

@@ -51,9 +51,9 @@ lh_code lh_commit_apply(const struct lh_dataset *current, const struct lh_commit
                         const struct lh_commit_context *context, struct lh_dataset **ret_next,
                         enum lh_commit_status *ret_status, struct lh_error *err);
 
-/* A new snapshot with the objects, the contents and the schema of `snapshot`; NULL when that is
+/* A new snapshot with the objects, the contents and the schema of `target`; NULL when that is
  * the present one. LH_NOT_FOUND when there is no such snapshot. */
-lh_code lh_restore_apply(const struct lh_dataset *current, int64_t snapshot,
+lh_code lh_restore_apply(const struct lh_dataset *current, int64_t target,
                          const struct lh_commit_context *context, struct lh_dataset **ret_next,
                          struct lh_error *err);
 

@@ -3,6 +3,7 @@
 everything that can happen to a manifest."""
 
 import http.client
+import signal
 import threading
 import time
 import uuid
@@ -517,6 +518,37 @@ class StoreAway(CatalogCase):
         self.assertEqual(self.catalog.get("/health").json()["status"], "ok")
         self.assertEqual(self.register("new").status, 201)
         self.assertEqual(self.commit("append", 2).status, 200)
+
+
+    def hang(self, **members):
+        """A commit while the store takes requests and does not answer; then again, when it does."""
+        self.store.process.send_signal(signal.SIGSTOP)
+        try:
+            begin = time.monotonic()
+            response = self.register(mode="append", **members)
+            self.assertIn(response.status, (503, 504), response)
+            self.assertLess(time.monotonic() - begin, 8 * SLOWDOWN)
+            begin = time.monotonic()
+            self.assertEqual(self.get()["snapshot"], self.snapshot, "reads go on, and show what is acknowledged")
+            self.assertEqual(self.catalog.get("/health").json()["status"], "degraded")
+            self.assertLess(time.monotonic() - begin, 4 * SLOWDOWN)
+        finally:
+            self.store.process.send_signal(signal.SIGCONT)
+        for _ in range(2):
+            response = self.register(mode="append", **members)
+            self.assertEqual(response.status, 200, response)
+            self.assertEqual(response.json()["snapshot"], self.snapshot + 1, "once, whatever became of the first")
+        self.snapshot += 1
+
+    def test_hanging(self):
+        self.start(**{"catalogd.storage_timeout": "2s"})
+        self.commit("create", 1)
+        self.snapshot = 1
+        thing = self.put_object("datasets/main/sales/data/2.parquet")
+        self.hang(objects=[thing], content_id="c2")  # hangs when it looks for the object
+        self.hang(content_id="c3")  # hangs in the put of the manifest
+        self.catalog.restart()
+        self.assertEqual((self.get()["snapshot"], self.keys()), (3, ["1", "2"]))
 
 
 class Changes(CatalogCase):
