@@ -34,7 +34,7 @@ static void out_bytes_plain(struct lh_out *out, const char *bytes, size_t len)
     }
 }
 
-void lh_out_bytes(struct lh_out *out, const char *bytes, size_t len)
+void lh_out_bytes_slow(struct lh_out *out, const char *bytes, size_t len)
 {
     if (!out->double_quotes) {
         out_bytes_plain(out, bytes, len);
@@ -203,7 +203,7 @@ lh_code lh_duck_encoder_new(struct lh_duck_statement *s, enum lh_duck_format for
     for (size_t i = 0; i < s->column_count; i++)
         vector_init(&e->columns[i], s->columns[i].type);
     if (format == LH_DUCK_NDJSON)
-        e->keys = lh_encode_unique_names(s);
+        e->keys = lh_encode_keys(s);
     *ret_encoder = e;
     return LH_OK;
 }

@@ -65,7 +65,7 @@ static void put_blob(struct lh_out *out, lh_str bytes)
     lh_out_char(out, '"');
 }
 
-static void put_literal(struct lh_out *out, const char *text)
+static inline void put_literal(struct lh_out *out, const char *text)
 {
     lh_out_bytes(out, text, strlen(text));
 }
@@ -259,9 +259,7 @@ static void ndjson_head(struct lh_duck_encoder *e)
 static void ndjson_row(struct lh_duck_encoder *e, idx_t row)
 {
     for (size_t i = 0; i < e->statement->column_count; i++) {
-        lh_out_char(&e->out, i > 0 ? ',' : '{');
-        put_string(&e->out, lh_str_from(e->keys[i]));
-        lh_out_char(&e->out, ':');
+        put_literal(&e->out, e->keys[i]);
         lh_encode_json_value(&e->out, &e->columns[i], row);
     }
     put_literal(&e->out, "}\n");

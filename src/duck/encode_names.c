@@ -5,6 +5,7 @@
 #include "duck/encode_private.h"
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "duck/statement_private.h"
 
@@ -31,7 +32,7 @@ static struct slot *find(const struct names *names, const char *name)
     return &names->slots[at];
 }
 
-/* Owned by the caller; the set borrows it. */
+/* The caller owns it and keeps it as long as the set. */
 static char *take_name(struct names *names, const char *wanted)
 {
     struct slot *first = find(names, wanted);
@@ -48,15 +49,30 @@ static char *take_name(struct names *names, const char *wanted)
     }
 }
 
-char **lh_encode_unique_names(const struct lh_duck_statement *s)
+static char *key_of(const char *name, bool first)
+{
+    LH_AUTO_BUF struct lh_buf out = LH_BUF_INIT(SIZE_MAX / 4);
+    lh_buf_append_cstr(&out, first ? "{\"" : ",\"");
+    lh_json_escape(&out, lh_str_from(name));
+    lh_buf_append_cstr(&out, "\":");
+    return lh_buf_take(&out);
+}
+
+char **lh_encode_keys(const struct lh_duck_statement *s)
 {
     size_t capacity = 16;
     while (capacity < 2 * s->column_count)
         capacity *= 2;
     struct names names = {lh_calloc(capacity, sizeof(*names.slots)), capacity - 1};
+    char **taken = lh_calloc(s->column_count + 1, sizeof(*taken));
     char **keys = lh_calloc(s->column_count + 1, sizeof(*keys));
+    for (size_t i = 0; i < s->column_count; i++) {
+        taken[i] = take_name(&names, s->columns[i].name);
+        keys[i] = key_of(taken[i], i == 0);
+    }
     for (size_t i = 0; i < s->column_count; i++)
-        keys[i] = take_name(&names, s->columns[i].name);
+        free(taken[i]);
+    free(taken);
     free(names.slots);
     return keys;
 }

@@ -9,6 +9,7 @@
 #include "base/check.h"
 
 #include <duckdb.h>
+#include <string.h>
 
 /* The window before the sink. Writers ask for room, write at `out->data + out->len`, and move len.
  * A sink that failed takes no more: its bytes are dropped, the failure is told at the end of the
@@ -51,7 +52,16 @@ static inline void lh_out_char(struct lh_out *out, char c)
 }
 
 /* Bytes as they are, of any length; quotes are doubled where they must be. */
-void lh_out_bytes(struct lh_out *out, const char *bytes, size_t len);
+void lh_out_bytes_slow(struct lh_out *out, const char *bytes, size_t len);
+static inline void lh_out_bytes(struct lh_out *out, const char *bytes, size_t len)
+{
+    if (out->double_quotes || len > LH_OUT_BYTES - out->len) {
+        lh_out_bytes_slow(out, bytes, len);
+        return;
+    }
+    memcpy(out->data + out->len, bytes, len);
+    out->len += len;
+}
 
 /* A vector with what its type says, made once; the pointers are those of the present chunk. */
 struct lh_vector {
@@ -89,7 +99,7 @@ struct lh_duck_encoder {
     const struct lh_row_format *format;
     struct lh_out out;
     struct lh_vector *columns;
-    char **keys; /* NDJSON: names of the members, each once */
+    char **keys; /* NDJSON: {"name": of the first member, ,"name": of the others; each name once */
     uint64_t rows;
 };
 
@@ -103,9 +113,9 @@ extern const struct lh_row_format lh_format_json;
 extern const struct lh_row_format lh_format_ndjson;
 extern const struct lh_row_format lh_format_csv;
 
-/* The names of the columns as members of one object (encode_names.c). An array of column_count
- * texts. */
-char **lh_encode_unique_names(const struct lh_duck_statement *statement);
+/* What stands before each value of an object, {"a": or ,"b": (encode_names.c). column_count texts.
+ */
+char **lh_encode_keys(const struct lh_duck_statement *statement);
 
 /* One value as JSON (encode_json.c). */
 void lh_encode_json_value(struct lh_out *out, const struct lh_vector *vector, idx_t row);

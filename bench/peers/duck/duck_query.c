@@ -51,6 +51,7 @@ static lh_code measure(const char *file, uint64_t count, const char *sql, struct
     lh_buf_append_cstr(&view, "])");
     LH_TRY(lh_duck_open(&options, &duck, err));
     LH_TRY(lh_duck_connect(duck, &conn, err));
+    LH_TRY(lh_duck_exec(conn, "SET parquet_metadata_cache = true", err));
     LH_TRY(lh_duck_exec(conn, view.data, err));
     LH_TRY(run_once(conn, sql, err));
 
