@@ -83,8 +83,10 @@ static lh_code request_headers(struct lh_http_exchange *x, struct lh_http_header
 static bool is_dropped_from_answer(lh_str name, lh_str connection)
 {
     static const lh_str dropped[] = {
-        LH_STR("content-length"), LH_STR("content-type"), LH_STR("date"),
-        LH_STR("server"),         LH_STR("x-request-id"),
+        LH_STR("content-length"),
+        LH_STR("date"),
+        LH_STR("server"),
+        LH_STR("x-request-id"),
     };
     for (size_t i = 0; i < LH_COUNT(dropped); i++) {
         if (lh_str_eq_nocase(name, dropped[i]))
@@ -102,12 +104,6 @@ static lh_str find(const struct lh_http_header *headers, size_t count, const cha
     return LH_STR_NONE;
 }
 
-/* A header's text as a C string in the request's arena, or NULL when there is none. */
-static const char *text_of(struct lh_http_exchange *x, lh_str value)
-{
-    return value.ptr == NULL ? NULL : lh_arena_strndup(lh_http_arena(x), value.ptr, value.len);
-}
-
 static lh_code begin_answer(void *ctx, int status, const struct lh_http_header *headers,
                             size_t count, struct lh_error *err)
 {
@@ -117,22 +113,19 @@ static lh_code begin_answer(void *ctx, int status, const struct lh_http_header *
     for (size_t i = 0; i < count; i++) {
         if (is_dropped_from_answer(headers[i].name, connection))
             continue;
-        const char *name = text_of(x, headers[i].name);
+        const char *name =
+            lh_arena_strndup(lh_http_arena(x), headers[i].name.ptr, headers[i].name.len);
         if (name == NULL)
             return lh_fail(err, LH_BAD_UPSTREAM, "the answer's header is too large");
         lh_http_set_header(x, name, headers[i].value);
     }
-    lh_str type = find(headers, count, "Content-Type");
     passage->empty = status == 204 || status == 304;
-    if (passage->empty) { /* sent when the call has ended well */
-        if (type.ptr != NULL)
-            lh_http_set_header(x, "Content-Type", type);
-        return LH_OK;
-    }
+    if (passage->empty)
+        return LH_OK; /* sent when the call has ended well */
     uint64_t length = 0;
     bool known =
         lh_str_to_u64(find(headers, count, "Content-Length"), &length) && length <= INT64_MAX;
-    return lh_http_start(x, status, text_of(x, type), known ? (int64_t)length : -1, err);
+    return lh_http_start(x, status, NULL, known ? (int64_t)length : -1, err);
 }
 
 static lh_code write_to_client(void *ctx, const void *bytes, size_t len, struct lh_error *err)

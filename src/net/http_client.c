@@ -510,6 +510,8 @@ static lh_code perform(struct slot *slot, struct transfer *t)
         return t->failed;
     if (result != CURLE_OK)
         return fail_from_curl(t, result);
+    if (!t->head_done) /* 101 and nothing after it */
+        return lh_fail(t->err, LH_BAD_UPSTREAM, "%s gave no final answer", t->call->url);
     return LH_OK;
 }
 

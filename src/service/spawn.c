@@ -68,21 +68,28 @@ static int child_limits(const struct lh_spawn *spawn)
     return 0;
 }
 
-/* 0, 1, 2, and 3 if there is one; everything else closes at the exec. `report_fd` may be one of the
- * numbers that we fill, so it moves up first. */
+/* A copy beyond the numbers that the child's own files get. */
+static int move_up(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, CHILD_FD + 1);
+}
+
+/* 0, 1, 2, and 3 if there is one; everything else closes at the exec. */
 static int child_files(struct plan *plan)
 {
-    int report = fcntl(plan->report_fd, F_DUPFD_CLOEXEC, CHILD_FD + 1);
-    int passed = plan->spawn->fd < 0 ? -1 : fcntl(plan->spawn->fd, F_DUPFD_CLOEXEC, CHILD_FD + 1);
-    if (report < 0 || (plan->spawn->fd >= 0 && passed < 0))
+    bool passes = plan->spawn->fd >= 0;
+    int report = move_up(plan->report_fd);
+    int null = move_up(plan->null_fd);
+    int passed = passes ? move_up(plan->spawn->fd) : 0;
+    if (report < 0 || null < 0 || passed < 0)
         return -1;
     plan->report_fd = report;
-    if (dup2(plan->null_fd, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+    if (dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
         return -1;
-    if (passed >= 0 && dup2(passed, CHILD_FD) < 0)
+    if (passes && dup2(passed, CHILD_FD) < 0)
         return -1;
     /* Ours are all O_CLOEXEC; this is for those of libraries. Old kernels have no such call. */
-    unsigned first = passed >= 0 ? CHILD_FD + 1 : CHILD_FD;
+    unsigned first = passes ? CHILD_FD + 1 : CHILD_FD;
     syscall(SYS_close_range, first, UINT_MAX, CLOSE_RANGE_SETS_CLOEXEC);
     return 0;
 }

@@ -516,6 +516,18 @@ static void test_bad_answers(void **state)
     check_one("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n folded\r\n\r\n", CLOSE, LH_BAD_UPSTREAM);
 }
 
+/* Which of the two it is depends on libcurl's version; a success it is never. */
+static void test_no_final_answer(void **state)
+{
+    (void)state;
+    const struct step steps[] = {{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", CLOSE}};
+    struct peer peer;
+    peer_start(&peer, steps, LH_COUNT(steps));
+    AUTO_RESULT result = get(&peer);
+    assert_true(result.code == LH_UNAVAILABLE || result.code == LH_BAD_UPSTREAM);
+    peer_stop(&peer);
+}
+
 static void test_too_many_headers(void **state)
 {
     (void)state;
@@ -693,6 +705,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_header_that_would_split, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_final_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deadline_amid_a_slow_answer, setup, teardown),
