@@ -274,6 +274,10 @@ lh_code lh_http_route(struct lh_http_exchange *x, lh_str version, lh_str method,
         x->answer.close = true;
         return lh_fail(err, LH_BUSY, "too many connections");
     }
+    if (atomic_load(&x->server->closing)) {
+        x->answer.close = true;
+        return lh_fail(err, LH_UNAVAILABLE, "the service stops");
+    }
     if (x->method == 0)
         return lh_fail(err, LH_UNSUPPORTED, "no path takes the method %.*s", LH_FMT(method));
     LH_TRY(find_route(x, err));

@@ -27,6 +27,7 @@ struct lh_http_exchange *lh_http_exchange_new(struct lh_http_server *server,
     x->begun = lh_mono_now();
     x->body_limit = server->options.body_bytes_max;
     x->arena = LH_ARENA_INIT(LH_HTTP_ARENA_BYTES);
+    x->inner = LH_ARENA_INIT(SIZE_MAX);
     x->answer.length = -1;
     lh_mutex_init(&x->mutex);
     lh_mutex_init(&x->cancel_mutex);
@@ -51,6 +52,7 @@ void lh_http_exchange_unref(struct lh_http_exchange *x)
     lh_http_stream_deinit(&x->in);
     lh_http_stream_deinit(&x->out);
     lh_arena_deinit(&x->arena);
+    lh_arena_deinit(&x->inner);
     pthread_cond_destroy(&x->changed);
     pthread_mutex_destroy(&x->cancel_mutex);
     pthread_mutex_destroy(&x->mutex);
@@ -64,8 +66,8 @@ void *lh_http_alloc(struct lh_http_exchange *x, size_t bytes)
         x->scratch_used = used + bytes;
         return x->scratch + used;
     }
-    void *memory = lh_arena_alloc(&x->arena, bytes);
-    LH_CHECK(memory != NULL); /* header limits are far below the arena's */
+    void *memory = lh_arena_alloc(&x->inner, bytes);
+    LH_CHECK(memory != NULL); /* headers are bounded; only a machine without memory comes here */
     return memory;
 }
 
@@ -185,12 +187,18 @@ void lh_http_on_cancel(struct lh_http_exchange *x, void (*on_cancel)(void *ctx),
     lh_mutex_unlock(&x->cancel_mutex);
 }
 
+void lh_http_mark_gone(struct lh_http_exchange *x)
+{
+    if (!x->gone)
+        atomic_fetch_add(&x->server->cancelled, 1);
+    x->gone = true;
+}
+
 void lh_http_cancel(struct lh_http_exchange *x, bool gone)
 {
     lh_mutex_lock(&x->mutex);
-    if (gone && !x->gone)
-        atomic_fetch_add(&x->server->cancelled, 1);
-    x->gone = x->gone || gone;
+    if (gone)
+        lh_http_mark_gone(x);
     atomic_store(&x->cancelled, true);
     pthread_cond_broadcast(&x->changed);
     if (x->suspended && x->gone)

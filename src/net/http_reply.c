@@ -163,13 +163,19 @@ lh_code lh_http_reply_json(struct lh_http_exchange *x, int status, struct lh_buf
 
 /* ---- failures ---- */
 
+/* 5xx are our fault, but for these: they are the normal answers of overload and start, which
+ * counters tell, and of requests that no service could answer. A flood of them must not flood the
+ * log. */
+static bool is_fault(lh_code code)
+{
+    return lh_code_status(code) >= 500 && code != LH_BUSY && code != LH_NOT_READY &&
+           code != LH_UNSUPPORTED && code != LH_HTTP_VERSION;
+}
+
 static void log_failure(struct lh_http_exchange *x, const struct lh_error *failure)
 {
-    int status = lh_code_status(failure->code);
-    if (status < 500 || failure->code == LH_NOT_READY || failure->code == LH_UNSUPPORTED)
-        return;
-    enum lh_log_level level = status == 500 ? LH_LOG_ERROR : LH_LOG_WARN;
-    if (!lh_log_enabled(level))
+    enum lh_log_level level = lh_code_status(failure->code) == 500 ? LH_LOG_ERROR : LH_LOG_WARN;
+    if (!is_fault(failure->code) || !lh_log_enabled(level))
         return;
     const struct lh_log_field fields[] = {
         LH_LOG_TEXT("request_id", x->request_id),

@@ -35,7 +35,6 @@ enum {
     SHED_CONNECTIONS_MAX = 64,
     STREAM_BLOCK_BYTES = 64 << 10,
     DRAIN_TICK_MS = 10,
-    DRAIN_QUIET_TICKS = 3,
 };
 
 /* ---- suspending, resuming, answering ---- */
@@ -188,8 +187,6 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
     struct lh_http_connection *home = home_of(connection);
     struct lh_http_exchange *x = lh_http_exchange_new(server, home, lh_str_from(target));
     x->connection = connection;
-    atomic_fetch_add(&server->in_flight, 1);
-    atomic_fetch_add(&server->requests, 1);
     return x;
 }
 
@@ -203,6 +200,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     bool open;
     if (!x->head_seen) {
         x->head_seen = true;
+        atomic_fetch_add(&x->server->in_flight, 1);
+        atomic_fetch_add(&x->server->requests, 1);
         atomic_store(&x->home->waiting_since, 0);
         open = on_head(x, version, method);
     } else if (*len > 0) {
@@ -336,6 +335,8 @@ static void check_options(const struct lh_http_server_options *options)
     LH_CHECK(options->target_bytes_max > 0 && options->header_bytes_max > 0);
     LH_CHECK(options->header_count_max > 0 && options->stream_bytes >= LH_HTTP_HOLD_BYTES);
     LH_CHECK(options->pool_bytes >= 4096);
+    for (size_t i = 0; i < options->route_count; i++)
+        LH_CHECK((~options->routes[i].flags & (LH_ROUTE_INLINE | LH_ROUTE_BODY)) != 0);
 }
 
 static void server_free(struct lh_http_server *server)
@@ -387,33 +388,33 @@ void lh_http_server_set_ready(struct lh_http_server *server, bool ready)
 
 /* ---- stop ---- */
 
-/* Waits until no request has been at work for some ticks; false when the time is over. */
-static bool wait_for_quiet(struct lh_http_server *server, lh_deadline until)
+/* Waits until no request is at work; what still is when the time is over is cancelled, and told so
+ * again and again. */
+static size_t wait_for_requests(struct lh_http_server *server, lh_deadline until)
 {
-    int quiet = 0;
-    while (quiet < DRAIN_QUIET_TICKS) {
-        quiet = atomic_load(&server->in_flight) == 0 ? quiet + 1 : 0;
-        if (quiet == 0 && lh_deadline_passed(until))
-            return false;
-        if (quiet < DRAIN_QUIET_TICKS)
-            lh_sleep_ms(DRAIN_TICK_MS);
+    size_t cancelled = 0;
+    while (atomic_load(&server->in_flight) > 0) {
+        if (lh_deadline_passed(until))
+            cancelled += lh_http_sweep_cancel(&server->sweeper);
+        lh_sleep_ms(DRAIN_TICK_MS);
     }
-    return true;
+    return cancelled;
 }
 
 size_t lh_http_server_stop(struct lh_http_server *server)
 {
     LH_CHECK_MAGIC(server, LH_HTTP_SERVER_MAGIC);
     atomic_store(&server->draining, true);
-    /* The event thread may be about to use the socket once more: it is shut, and closed at the end. */
+    /* The event thread may be about to use the socket once more: it is shut, and closed at the end.
+     */
     int listen_fd = MHD_quiesce_daemon(server->daemon);
     shutdown(listen_fd, SHUT_RDWR);
-    size_t cancelled = 0;
     lh_deadline until = lh_deadline_in_ms(server->options.drain_timeout_ms);
-    while (!wait_for_quiet(server, until)) {
-        cancelled += lh_http_sweep_cancel(&server->sweeper);
-        until = lh_deadline_in_ms(DRAIN_TICK_MS); /* who does not listen is told again */
-    }
+    size_t cancelled = wait_for_requests(server, until);
+    /* A request may have come on a kept-alive connection just now. Whoever counts itself after this
+     * line is refused, and libmicrohttpd is stopped with no connection suspended, as it demands. */
+    atomic_store(&server->closing, true);
+    cancelled += wait_for_requests(server, until);
     lh_http_sweeper_stop(&server->sweeper); /* from now on sockets close */
     MHD_stop_daemon(server->daemon);
     close(listen_fd);

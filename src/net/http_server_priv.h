@@ -121,7 +121,7 @@ struct lh_http_exchange {
     bool http_1_0;
     bool expects_continue;
     bool on_event_thread; /* an INLINE handler runs */
-    bool head_seen;
+    bool head_seen; /* the request counts: its header is complete */
     lh_str target, path, query;
     struct lh_http_header *headers;
     size_t header_count;
@@ -134,7 +134,8 @@ struct lh_http_exchange {
     lh_mono begun;
     char address[LH_HTTP_ADDRESS_SIZE];
 
-    struct lh_arena arena;
+    struct lh_arena arena; /* the handler's, which may use it up */
+    struct lh_arena inner; /* ours, behind the scratch */
     struct lh_http_answer answer;
 
     /* handler only */
@@ -253,7 +254,8 @@ struct lh_http_server {
     struct MHD_Daemon *daemon;
     uint16_t port;
     atomic_bool ready;
-    atomic_bool draining;
+    atomic_bool draining; /* no new connections */
+    atomic_bool closing;  /* no new requests */
     struct lh_http_workers workers;
     struct lh_http_sweeper sweeper;
     _Atomic uint64_t next_id; /* of requests that bring none */
@@ -274,6 +276,8 @@ void *lh_http_alloc(struct lh_http_exchange *x, size_t bytes);
 lh_str lh_http_copy(struct lh_http_exchange *x, lh_str text);
 /* Marks it cancelled (and its client as gone), wakes whoever waits, runs on_cancel. thread-safe. */
 void lh_http_cancel(struct lh_http_exchange *x, bool gone);
+/* The client is gone: counted once. `mutex` held. */
+void lh_http_mark_gone(struct lh_http_exchange *x);
 /* Runs the handler and settles its answer. Consumes no reference. */
 void lh_http_run(struct lh_http_exchange *x);
 bool lh_http_has_body(const struct lh_http_exchange *x);

@@ -249,10 +249,10 @@ static bool sweep_exchange(struct lh_http_server *server, struct lh_http_exchang
     bool gone = x->hung_up && !x->gone && is_gone(x, now);
     if (x->phase == LH_PHASE_LINGER && lh_deadline_passed(x->linger_until)) {
         shutdown(x->fd, SHUT_RDWR);
-    } else if (gone && x->phase == LH_PHASE_BODY) {
-        x->gone = true;
-        give_up_body(x, LH_INCOMPLETE_BODY, "the client left before the body's end");
-        x->gone = false; /* told to all by lh_http_cancel */
+    } else if (gone) {
+        lh_http_mark_gone(x);
+        if (x->phase == LH_PHASE_BODY)
+            give_up_body(x, LH_INCOMPLETE_BODY, "the client left before the body's end");
     } else if (is_too_slow(&server->options, x, now)) {
         x->slow = true;
         give_up_body(x, LH_REQUEST_TIMEOUT, "the body came too slowly");

@@ -12,8 +12,8 @@
 
 /* ---- moving on ---- */
 
-/* What is done next, without the mutex: libmicrohttpd holds its own lock of a response while it asks
- * for the response's bytes, and a worker that is woken should not find its exchange locked. */
+/* What is done next, without the mutex: libmicrohttpd holds its own lock of a response while it
+ * asks for the response's bytes, and a worker that is woken should not find its exchange locked. */
 enum step { CLOSE, GO_ON, QUEUE, DISPATCH };
 
 static bool sendable(const struct lh_http_exchange *x)
@@ -267,20 +267,25 @@ void lh_http_turn_end(struct lh_http_exchange *x, bool complete)
 {
     struct lh_http_server *server = x->server;
     struct lh_http_connection *home = x->home;
+    bool counts = x->head_seen;
     lh_http_sweep_remove(&server->sweeper, x);
     lh_mutex_lock(&x->mutex);
     enum lh_http_answer_state state = x->answer.state;
+    bool whole = state == LH_ANSWER_WHOLE || state == LH_ANSWER_DONE || state == LH_ANSWER_CUT;
     int status = state == LH_ANSWER_NONE ? lh_code_status(LH_CANCELLED) : x->answer.status;
-    bool unanswered = !complete && (state == LH_ANSWER_NONE || state == LH_ANSWER_OPEN ||
-                                    state == LH_ANSWER_SENDING);
     x->connection = NULL;
     x->suspended = false;
     lh_mutex_unlock(&x->mutex);
-    if (unanswered)
+
+    if (counts && !complete && !whole)
         lh_http_cancel(x, true);
-    count_and_log(x, status);
+    if (counts)
+        count_and_log(x, status);
+    else /* libmicrohttpd has answered the header itself, or it broke off */
+        atomic_fetch_add(&server->refused, 1);
     atomic_store(&home->served, true);
     atomic_store(&home->waiting_since, lh_mono_now().ns);
     lh_http_exchange_unref(x);
-    atomic_fetch_sub(&server->in_flight, 1);
+    if (counts)
+        atomic_fetch_sub(&server->in_flight, 1);
 }

@@ -757,11 +757,16 @@ LH_TEST(drain_cancels_what_does_not_end)
     lh_raw_send(&unread, "GET /give?size=50000000 HTTP/1.1\r\nHost: x\r\n\r\n");
     lh_raw_send(&slow, "PUT /sum HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
     wait_in_flight(3);
+    struct lh_raw half; /* a header that never ends is no request, and holds nobody up */
+    lh_raw_open(&half, port);
+    lh_raw_send(&half, "GET /wait HTTP/1.1\r\nHost: x\r\nX: ");
+    lh_sleep_ms(50);
     lh_mono begun = lh_mono_now();
     assert_int_equal(lh_http_server_stop(server), 3);
     assert_true(lh_mono_since_ms(begun) < 5000);
     assert_int_equal(atomic_load(&cancel_calls), 1);
     expect_answer(&waiting, 503, "the service stops");
+    lh_raw_close(&half);
     lh_raw_close(&waiting);
     lh_raw_close(&unread);
     lh_raw_close(&slow);
