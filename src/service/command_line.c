@@ -57,9 +57,11 @@ static lh_code fail_unknown(const char *section, lh_str name, struct lh_error *e
         names[count++] = full;
     }
     const char *nearest = lh_nearest(name, names, count);
-    lh_code code = lh_fail(err, LH_INVALID_CONFIG, "there is no flag -%.*s", LH_FMT(name));
-    return nearest != NULL ? lh_hint(err, "did you mean -%s?", nearest)
-                           : (code == LH_OK ? code : lh_hint(err, "-help lists the flags"));
+    LH_IGNORE(lh_fail(err, LH_INVALID_CONFIG, "there is no flag -%.*s", LH_FMT(name)),
+              "the hint's code is the same");
+    if (nearest != NULL)
+        return lh_hint(err, "did you mean -%s?", nearest);
+    return lh_hint(err, "-help lists the flags");
 }
 
 /* ---- parsing ---- */

@@ -109,15 +109,6 @@ static lh_code open_dir(struct lh_service_host *host, struct lh_error *err)
 
 /* ---- listening ---- */
 
-static const char *listen_setting(const struct lh_service_host *host)
-{
-    size_t index = lh_config_find(lh_settings_options, lh_settings_option_count,
-                                  lh_str_from(host->service->name), LH_STR("listen"));
-    LH_CHECK(index < lh_settings_option_count);
-    return *(char *const *)(const void *)((const char *)&host->settings +
-                                          lh_settings_options[index].offset);
-}
-
 static bool is_loopback(const char *address)
 {
     return lh_str_starts(lh_str_from(address), "127.") || strcmp(address, "::1") == 0;
@@ -218,7 +209,8 @@ static lh_code open_and_serve(struct lh_service_host *host, bool insecure, struc
     const struct lh_service *service = host->service;
     char address[256];
     uint16_t port = 0;
-    LH_TRY(listen_address(listen_setting(host), insecure, address, sizeof(address), &port, err));
+    const char *listen = lh_settings_listen(&host->settings, lh_str_from(service->name));
+    LH_TRY(listen_address(listen, insecure, address, sizeof(address), &port, err));
     LH_TRY(open_dir(host, err));
     LH_TRY(service->open(&host->settings, host, &host->state, err));
 

@@ -78,16 +78,22 @@ static char *url_from_listen(const char *listen)
     return lh_asprintf("http://%s:%u", host, port);
 }
 
+const char *lh_settings_listen(const struct lh_settings *settings, lh_str section)
+{
+    size_t index =
+        lh_config_find(lh_settings_options, lh_settings_option_count, section, LH_STR("listen"));
+    LH_CHECK(index < lh_settings_option_count);
+    const char *member = (const char *)settings + lh_settings_options[index].offset;
+    return *(char *const *)(const void *)member;
+}
+
 /* "storaged_url" -> the listen address of [storaged]. */
-static const char *listen_behind(struct lh_settings *settings, const char *url_key)
+static const char *listen_behind(const struct lh_settings *settings, const char *url_key)
 {
     lh_str section = lh_str_from(url_key);
     LH_CHECK(lh_str_ends(section, "_url"));
     section.len -= strlen("_url");
-    size_t index =
-        lh_config_find(lh_settings_options, lh_settings_option_count, section, LH_STR("listen"));
-    LH_CHECK(index < lh_settings_option_count);
-    return *text_member(settings, &lh_settings_options[index]);
+    return lh_settings_listen(settings, section);
 }
 
 static void derive_urls(struct lh_settings *settings)

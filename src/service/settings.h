@@ -46,6 +46,9 @@ lh_code lh_settings_load(const struct lh_config_source *source, struct lh_settin
                          enum lh_config_origin *origins, struct lh_error *err);
 void lh_settings_free(struct lh_settings *settings);
 
+/* The listen address of a service's section; the section must have one. Borrowed. */
+const char *lh_settings_listen(const struct lh_settings *settings, lh_str section);
+
 /* What a section is ("the object store"), or NULL for a section that does not exist. */
 const char *lh_settings_section_help(const char *section);
 

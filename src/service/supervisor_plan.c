@@ -1,7 +1,6 @@
 /* Arguments and environment of a supervised service. */
 #include "service/supervisor_plan.h"
 
-#include "base/check.h"
 #include "base/mem.h"
 
 #include <ctype.h>
@@ -21,15 +20,6 @@ static void add(struct texts *texts, char *text)
     texts->items[texts->count] = NULL;
 }
 
-static const char *configured_listen(const struct lh_settings *settings, const char *section)
-{
-    size_t index = lh_config_find(lh_settings_options, lh_settings_option_count,
-                                  lh_str_from(section), LH_STR("listen"));
-    LH_CHECK(index < lh_settings_option_count);
-    return *(char *const *)(const void *)((const char *)settings +
-                                          lh_settings_options[index].offset);
-}
-
 /* Whether its port was chosen by the system, and is known. */
 static bool is_chosen(const struct lh_settings *settings, const struct lh_supervised *service)
 {
@@ -37,7 +27,7 @@ static bool is_chosen(const struct lh_settings *settings, const struct lh_superv
     uint16_t port = 0;
     if (service->address[0] == '\0')
         return false;
-    const char *listen = configured_listen(settings, service->name);
+    const char *listen = lh_settings_listen(settings, lh_str_from(service->name));
     return lh_parse_address(lh_str_from(listen), host, sizeof(host), &port) && port == 0;
 }
 
