@@ -63,6 +63,13 @@ void lh_collection_unref(struct lh_collection *collection)
     free(collection);
 }
 
+/* It may have been dropped while it was being loaded. With the mutex. */
+static bool awaits_loading(const struct lh_collection *collection)
+{
+    return collection->state == LH_COLLECTION_LOADING ||
+           collection->state == LH_COLLECTION_UNAVAILABLE;
+}
+
 void lh_collection_set_ready(struct lh_collection *collection, struct lh_vindex *index,
                              const struct lh_log_figures *figures, const char *etag)
 {
@@ -74,7 +81,7 @@ void lh_collection_set_ready(struct lh_collection *collection, struct lh_vindex 
     pthread_rwlock_unlock(&collection->lock);
     lh_mutex_lock(&collection->mutex);
     collection->figures = *figures;
-    if (collection->state != LH_COLLECTION_DROPPING)
+    if (awaits_loading(collection))
         collection->state = LH_COLLECTION_READY;
     lh_mutex_unlock(&collection->mutex);
 }
@@ -89,10 +96,18 @@ void lh_collection_set_failed(struct lh_collection *collection, const struct lh_
 {
     lh_mutex_lock(&collection->mutex);
     collection->problem = *problem;
-    if (collection->state != LH_COLLECTION_DROPPING)
+    if (awaits_loading(collection))
         collection->state =
             may_pass(problem->code) ? LH_COLLECTION_UNAVAILABLE : LH_COLLECTION_DAMAGED;
     lh_mutex_unlock(&collection->mutex);
+}
+
+enum lh_collection_state lh_collection_state(struct lh_collection *collection)
+{
+    lh_mutex_lock(&collection->mutex);
+    enum lh_collection_state state = collection->state;
+    lh_mutex_unlock(&collection->mutex);
+    return state;
 }
 
 const char *lh_collection_state_name(enum lh_collection_state state)

@@ -153,6 +153,7 @@ struct lh_collection_stats {
 };
 void lh_collection_stats(struct lh_collection *collection, struct lh_collection_stats *ret_stats);
 
+enum lh_collection_state lh_collection_state(struct lh_collection *collection);
 /* "ready", "corrupt", ... */
 const char *lh_collection_state_name(enum lh_collection_state state);
 

@@ -270,10 +270,7 @@ static lh_code remember(struct lh_collection *collection, const struct lh_write 
 
 static lh_code check_writable(struct lh_collection *collection, struct lh_error *err)
 {
-    lh_mutex_lock(&collection->mutex);
-    enum lh_collection_state state = collection->state;
-    lh_mutex_unlock(&collection->mutex);
-    if (state == LH_COLLECTION_READY)
+    if (lh_collection_state(collection) == LH_COLLECTION_READY)
         return LH_OK;
     return lh_fail(err, LH_NOT_FOUND, "the index '%s' is being deleted", collection->name);
 }

@@ -18,7 +18,7 @@ enum {
     REBUILD_DEAD_PERCENT = 30,
     REBUILD_DEAD_MIN = 256,      /* below, nothing is gained */
     REBUILD_LAST_SLOTS_MAX = 64, /* copied while writers wait */
-    FOLD_DEAD_PERCENT = 10,
+    REBUILD_ROUNDS_MAX = 6,      /* then the rest, however much: writers are as fast as we are */
 };
 
 bool lh_collection_wants_rebuild(struct lh_collection *collection)
@@ -51,6 +51,7 @@ struct rebuild {
     uint64_t *dead; /* of the old slots, as they were when they were copied; bit set = not copied */
     size_t words;   /* of `dead` */
     uint32_t copied; /* old slots looked at so far */
+    unsigned rounds;
     bool (*stopping)(const void *ctx);
     const void *ctx;
 };
@@ -112,7 +113,8 @@ static lh_code copy_round(struct rebuild *rebuild, bool *ret_few, struct lh_erro
     lh_collection_begin_writing(rebuild->collection);
     uint32_t end = rebuild->old->graph.count;
     note_dead(rebuild, end);
-    *ret_few = end - rebuild->copied <= REBUILD_LAST_SLOTS_MAX;
+    *ret_few =
+        end - rebuild->copied <= REBUILD_LAST_SLOTS_MAX || ++rebuild->rounds > REBUILD_ROUNDS_MAX;
     lh_code code = LH_OK;
     if (*ret_few)
         code = copy_slots(rebuild, end, err);

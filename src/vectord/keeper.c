@@ -46,14 +46,6 @@ void lh_vectord_stop(struct lh_vectord *vectord)
     lh_vectord_wake(vectord);
 }
 
-static enum lh_collection_state state_of(struct lh_collection *collection)
-{
-    lh_mutex_lock(&collection->mutex);
-    enum lh_collection_state state = collection->state;
-    lh_mutex_unlock(&collection->mutex);
-    return state;
-}
-
 static void log_failure(const struct lh_collection *collection, const char *what,
                         const struct lh_error *err)
 {
@@ -148,7 +140,7 @@ static void drop_again(struct lh_vectord *vectord, struct lh_collection *collect
     lh_str name = lh_str_from(collection->name);
     if (lh_registry_claim(&vectord->registry, name, lh_deadline_in_ms(0), &err) != LH_OK)
         return; /* somebody is at it */
-    if (state_of(collection) == LH_COLLECTION_DROPPING &&
+    if (lh_collection_state(collection) == LH_COLLECTION_DROPPING &&
         lh_vectord_finish_drop(vectord, collection, &err) == LH_OK)
         LH_LOG(INFO, "index deleted after all", LH_LOG_STR("index", collection->name));
     lh_registry_unclaim(&vectord->registry, name);
@@ -156,7 +148,7 @@ static void drop_again(struct lh_vectord *vectord, struct lh_collection *collect
 
 static void keep(struct lh_vectord *vectord, struct lh_collection *collection)
 {
-    switch (state_of(collection)) {
+    switch (lh_collection_state(collection)) {
     case LH_COLLECTION_READY:
         keep_ready(vectord, collection);
         break;
@@ -189,6 +181,8 @@ void lh_vectord_flush_all(struct lh_vectord *vectord)
     struct lh_collection **all;
     size_t count = lh_registry_all(&vectord->registry, &all);
     for (size_t i = 0; i < count; i++) {
+        if (lh_collection_state(all[i]) != LH_COLLECTION_READY)
+            continue;
         flush(all[i]);
         flush(all[i]); /* what came while the first was being written */
     }
@@ -314,21 +308,15 @@ static void load_all(struct lh_vectord *vectord, const struct stop *stop)
     lh_collections_free(loaders.collections, loaders.count);
 }
 
-static bool has_snapshot(const struct names *names, const char *name)
-{
-    for (size_t i = 0; i < names->count; i++) {
-        if (names->has_snapshot[i] && strcmp(names->items[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* A log without a snapshot is what a drop left: its commit point is the snapshot's end. */
 static void sweep_leftovers(struct lh_vectord *vectord, const struct names *names)
 {
     for (size_t i = 0; i < names->count; i++) {
         struct lh_error err = LH_ERROR_INIT;
-        if (names->has_snapshot[i] || has_snapshot(names, names->items[i]))
+        struct lh_collection *found =
+            lh_registry_find(&vectord->registry, lh_str_from(names->items[i]));
+        lh_collection_unref(found);
+        if (found != NULL)
             continue;
         if (lh_objects_sweep_log(&vectord->commons, names->items[i], UINT64_MAX, &err) == LH_OK)
             LH_LOG(INFO, "rest of a deleted index removed", LH_LOG_STR("index", names->items[i]));

@@ -181,19 +181,19 @@ static lh_code create_claimed(struct lh_vectord *vectord, const struct lh_vindex
     struct lh_registry *registry = &vectord->registry;
     struct lh_collection *found = lh_registry_find(registry, lh_str_from(config->name));
     if (found != NULL) {
-        lh_code code = compare(found, config, err);
+        bool dropping = lh_collection_state(found) == LH_COLLECTION_DROPPING;
+        lh_code found_code = dropping ? lh_vectord_finish_drop(vectord, found, err) /* once more */
+                                      : compare(found, config, err);
         lh_collection_unref(found);
         *ret_created = false;
-        return code;
+        if (found_code != LH_OK || !dropping)
+            return found_code;
     }
     if (lh_registry_count(registry) >= (size_t)vectord->commons.settings->indexes_max)
         return lh_fail(err, LH_INDEX_MEMORY, "there are as many indexes as vectord.indexes_max");
     struct lh_collection *collection = lh_collection_new(&vectord->commons, config->name);
     lh_code code = create_new(vectord, config, collection, ret_created, err);
-    lh_mutex_lock(&collection->mutex);
-    bool exists = collection->state != LH_COLLECTION_LOADING;
-    lh_mutex_unlock(&collection->mutex);
-    if (exists)
+    if (lh_collection_state(collection) != LH_COLLECTION_LOADING)
         lh_registry_add(registry, collection);
     lh_collection_unref(collection);
     return code;

@@ -7,7 +7,7 @@ import signal
 import struct
 import time
 
-from support.lakehouse import SLOWDOWN, TestCase, main
+from support.lakehouse import SLOWDOWN, TestCase, in_threads, main
 from support.vectors import add_all, clustered, recall
 
 DIMENSION = 16
@@ -207,6 +207,25 @@ class Persist(TestCase):
         for i in acknowledged:
             self.assertEqual(self.vectors.get(f"/vectors/docs/items/{i}").status, 200, i)
 
+    def test_writers_share_log_objects(self):
+        """Group commit: what comes while one object is being written goes into the next one together."""
+        self.start()
+        self.create()
+        vectors = clustered(self.random, 400, DIMENSION)
+
+        def work(number):
+            for i in range(number * 25, number * 25 + 25):
+                answer = self.add("docs", [{"id": str(i), "vector": vectors[i]}])
+                self.assertEqual(answer.json(), {"added": 1, "updated": 0, "durable": True})
+
+        in_threads(16, work)
+        stats = self.stats()
+        self.assertEqual(stats["count"], 400)
+        print(f"400 adds of 16 writers: {stats['sequence']} log objects")
+        self.assertLess(stats["sequence"], 300)
+        self.restart()
+        self.assertEqual(self.stats()["count"], 400)
+
     def test_storaged_away_and_back(self):
         self.start(**{"vectord.storage_timeout": "1s"})
         self.create()
@@ -256,6 +275,8 @@ class Persist(TestCase):
         listed = self.vectors.get("/vectors").json()["items"]
         self.assertEqual([item["status"] for item in listed], ["dropping"])
         self.assertEqual(self.add("docs", [{"id": "x", "vector": [1] * DIMENSION}]).status, 404)
+        again = self.vectors.post("/vectors", {"name": "docs", "dimension": DIMENSION})
+        self.assertProblem(again, 503, "unavailable")
         self.storage.restart()
         self.wait_for("the drop", lambda: not self.keys())
         self.assertEqual(self.vectors.get("/vectors").json()["items"], [])

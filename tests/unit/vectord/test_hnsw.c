@@ -218,6 +218,20 @@ LH_TEST(random_operations_keep_every_invariant)
     fixture_close(&f);
 }
 
+LH_TEST(the_smallest_settings)
+{
+    struct fixture f;
+    fixture_open(&f, LH_METRIC_L2, LH_HNSW_M_MIN, 1);
+    f.graph.options.ef_construction = 1;
+    LH_AUTO_FREE float *vectors = sample_vectors(&f.random, 3000, 1);
+    add_all(&f, vectors, 3000);
+    check(&f);
+    struct lh_hnsw_hit hits[100];
+    bool exact;
+    assert_int_equal(lh_hnsw_search(&f.graph, vectors, 100, 1, &f.scratch, hits, &exact), 100);
+    fixture_close(&f);
+}
+
 LH_TEST(the_same_operations_build_the_same_graph)
 {
     struct fixture a, b;
@@ -293,6 +307,7 @@ int main(void)
         cmocka_unit_test(all_deleted_then_added_again),
         cmocka_unit_test(ten_thousand_equal_vectors),
         cmocka_unit_test(random_operations_keep_every_invariant),
+        cmocka_unit_test(the_smallest_settings),
         cmocka_unit_test(the_same_operations_build_the_same_graph),
         cmocka_unit_test(the_validator_sees_damage),
         cmocka_unit_test(no_more_slots_than_reserved),

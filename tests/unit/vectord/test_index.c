@@ -12,12 +12,12 @@ static struct lh_vindex *make_index(enum lh_metric metric, struct lh_budget *bud
 {
     struct lh_error err = LH_ERROR_INIT;
     const struct lh_vindex_config config = {.name = "docs",
-                                           .dimension = DIM,
-                                           .metric = metric,
-                                           .m = 8,
-                                           .ef_construction = 40,
-                                           .seed = 42,
-                                           .uuid = "0190f3a2-7c1e-7000-8000-0123456789ab"};
+                                            .dimension = DIM,
+                                            .metric = metric,
+                                            .m = 8,
+                                            .ef_construction = 40,
+                                            .seed = 42,
+                                            .uuid = "0190f3a2-7c1e-7000-8000-0123456789ab"};
     struct lh_vindex *index = NULL;
     assert_int_equal(lh_vindex_new(&config, budget, 64 << 20, &index, &err), LH_OK);
     return index;

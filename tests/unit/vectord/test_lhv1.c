@@ -10,13 +10,13 @@ enum { DIM = 9, COUNT = 700 };
 static struct lh_vindex_config make_config(enum lh_metric metric)
 {
     return (struct lh_vindex_config){.name = "docs",
-                                    .dimension = DIM,
-                                    .metric = metric,
-                                    .m = 8,
-                                    .ef_construction = 60,
-                                    .seed = 42,
-                                    .uuid = "0190f3a2-7c1e-7000-8000-0123456789ab",
-                                    .created_ms = 1700000000123};
+                                     .dimension = DIM,
+                                     .metric = metric,
+                                     .m = 8,
+                                     .ef_construction = 60,
+                                     .seed = 42,
+                                     .uuid = "0190f3a2-7c1e-7000-8000-0123456789ab",
+                                     .created_ms = 1700000000123};
 }
 
 static const struct lh_lhv1_limits limits = {
@@ -40,7 +40,8 @@ static struct lh_vindex *make_index(enum lh_metric metric, size_t count)
         const struct lh_vindex_need need = {1, sizeof(id), sizeof(metadata)};
         assert_int_equal(lh_vindex_reserve(index, &need, &err), LH_OK);
         assert_null(lh_vector_prepare(vectors + i * DIM, DIM, metric));
-        lh_vindex_upsert(index, lh_str_from(id), vectors + i * DIM, lh_str_from(metadata), &scratch);
+        lh_vindex_upsert(index, lh_str_from(id), vectors + i * DIM, lh_str_from(metadata),
+                         &scratch);
         if (i % 7 == 0)
             lh_vindex_delete(index, lh_str_from(id));
     }
