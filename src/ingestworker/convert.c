@@ -173,7 +173,11 @@ lh_code lh_convert_copy(struct lh_conversion *c, lh_str select, struct lh_error 
     forget_stats(c);
     lh_buf_printf(&sql, "COPY (%.*s) TO ", LH_FMT(select));
     lh_duck_quote_literal(&sql, lh_str_from(c->output));
-    lh_buf_append_cstr(&sql, " (FORMAT parquet, COMPRESSION zstd, RETURN_STATS)");
+    /* zstd's level 2 instead of 3: 15 % less CPU for files that are 2 % larger
+     * (bench/load/ingest.py). The order of the rows is kept, which costs memory but not beyond the
+     * limit. */
+    lh_buf_append_cstr(&sql,
+                       " (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 2, RETURN_STATS)");
     if (lh_buf_overflowed(&sql))
         return lh_fail(err, LH_BAD_DATA, "the names of the columns are too long");
     return lh_duck_copy(c->conn, sql.data, take_stats, c, &c->rows, &c->output_bytes, err);
