@@ -64,6 +64,9 @@ static void health(void *state, struct lh_health *health)
     lh_health_fact(health, "mode", stats.read_only ? "read-only" : "read-write");
     if (stats.read_only)
         lh_health_degraded(health, "no writes are taken: %s", stats.read_only_reason);
+    if (stats.damaged_pages > 0)
+        lh_health_degraded(health, "%llu pages of the index are damaged",
+                           (unsigned long long)stats.damaged_pages);
     if (stats.damaged > 0) {
         LH_AUTO_BUF struct lh_buf names = LH_BUF_INIT(DAMAGED_TEXT_MAX);
         lh_store_damaged(storaged->store, add_name, &names);
@@ -94,6 +97,8 @@ static void write_metrics(void *state, struct lh_metrics *metrics)
         "1 when no writes are taken");
     one(metrics, "lakehouse_storaged_damaged_objects", LH_GAUGE, (double)stats.damaged,
         "Objects found damaged since the start");
+    one(metrics, "lakehouse_storaged_damaged_index_pages", LH_GAUGE, (double)stats.damaged_pages,
+        "Pages of the index found damaged since the start");
     one(metrics, "lakehouse_storaged_fsyncs_total", LH_COUNTER, (double)stats.fsyncs,
         "fsync and fdatasync calls");
     one(metrics, "lakehouse_storaged_fsync_seconds_total", LH_COUNTER, stats.fsync_seconds,

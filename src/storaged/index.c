@@ -285,6 +285,8 @@ static lh_code load_totals(struct lh_index *index, struct lh_error *err)
 static lh_code open_writer(struct lh_index *index, struct lh_error *err)
 {
     LH_TRY(lh_index_connect(index, true, WRITER_CACHE_KIB, &index->writer, err));
+    int reserved = LH_INDEX_SEAL_BYTES; /* counts for a new database only */
+    sqlite3_file_control(index->writer, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
     LH_TRY(lh_index_exec(index->writer,
                          "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                          "PRAGMA wal_autocheckpoint=0; PRAGMA cache_spill=OFF;",
@@ -369,8 +371,8 @@ uint64_t lh_index_epoch(const struct lh_index *index)
 
 lh_code lh_index_begin(struct lh_index *index, struct lh_error *err)
 {
-    index->objects_change = 0;
-    index->bytes_change = 0;
+    index->change = (struct lh_index_totals){0};
+    index->bucket_change = (struct lh_index_totals){0};
     return run(index->writer, index->begin, "begin a commit", err);
 }
 
@@ -399,13 +401,31 @@ lh_code lh_index_find(struct lh_index *index, int64_t bucket, lh_str key,
     return code;
 }
 
-static void count(struct lh_index *index, int64_t bucket, int64_t objects, int64_t bytes)
+/* Writes the changes that were gathered for one bucket. */
+static lh_code write_totals(struct lh_index *index, struct lh_error *err)
 {
-    LH_CHECK(index->change_bucket == bucket ||
-             (index->objects_change == 0 && index->bytes_change == 0));
+    struct lh_index_totals *change = &index->bucket_change;
+    if (change->objects == 0 && change->bytes == 0)
+        return LH_OK;
+    sqlite3_bind_int64(index->add_totals, 1, index->change_bucket);
+    sqlite3_bind_int64(index->add_totals, 2, (int64_t)change->objects);
+    sqlite3_bind_int64(index->add_totals, 3, (int64_t)change->bytes);
+    *change = (struct lh_index_totals){0};
+    return run(index->writer, index->add_totals, "count", err);
+}
+
+/* `objects` and `bytes` may be negative: sums are taken modulo 2^64. */
+static lh_code count(struct lh_index *index, int64_t bucket, int64_t objects, int64_t bytes,
+                     struct lh_error *err)
+{
+    if (index->change_bucket != bucket)
+        LH_TRY(write_totals(index, err));
     index->change_bucket = bucket;
-    index->objects_change += objects;
-    index->bytes_change += bytes;
+    index->bucket_change.objects += (uint64_t)objects;
+    index->bucket_change.bytes += (uint64_t)bytes;
+    index->change.objects += (uint64_t)objects;
+    index->change.bytes += (uint64_t)bytes;
+    return LH_OK;
 }
 
 static lh_code forget_old(struct lh_index *index, int64_t bucket, const struct lh_index_row *old,
@@ -413,7 +433,7 @@ static lh_code forget_old(struct lh_index *index, int64_t bucket, const struct l
 {
     /* What a damaged row says of its size cannot be trusted either; the totals may then be off by
      * it. */
-    count(index, bucket, -1, -(int64_t)old->info.size);
+    LH_TRY(count(index, bucket, -1, -(int64_t)old->info.size, err));
     if (old->damaged)
         return LH_OK;
     sqlite3_bind_int64(index->remove_body, 1, (int64_t)old->body);
@@ -446,7 +466,7 @@ lh_code lh_index_put(struct lh_index *index, int64_t bucket, lh_str key,
     if (old)
         LH_TRY(forget_old(index, bucket, old, err));
     LH_TRY(put_body(index, row, body, err));
-    count(index, bucket, 1, (int64_t)row->info.size);
+    LH_TRY(count(index, bucket, 1, (int64_t)row->info.size, err));
 
     sqlite3_stmt *statement = index->put;
     bind_key(statement, bucket, key);
@@ -470,15 +490,10 @@ lh_code lh_index_remove(struct lh_index *index, int64_t bucket, lh_str key,
 
 lh_code lh_index_commit(struct lh_index *index, struct lh_error *err)
 {
-    if (index->objects_change != 0 || index->bytes_change != 0) {
-        sqlite3_bind_int64(index->add_totals, 1, index->change_bucket);
-        sqlite3_bind_int64(index->add_totals, 2, index->objects_change);
-        sqlite3_bind_int64(index->add_totals, 3, index->bytes_change);
-        LH_TRY(run(index->writer, index->add_totals, "count", err));
-    }
+    LH_TRY(write_totals(index, err));
     LH_TRY(run(index->writer, index->commit, "commit", err));
-    atomic_fetch_add(&index->objects, (uint64_t)index->objects_change);
-    atomic_fetch_add(&index->bytes, (uint64_t)index->bytes_change);
+    atomic_fetch_add(&index->objects, index->change.objects);
+    atomic_fetch_add(&index->bytes, index->change.bytes);
     return LH_OK;
 }
 
@@ -517,7 +532,7 @@ lh_code lh_index_checkpoint(struct lh_index *index, bool finish, struct lh_error
     return LH_OK;
 }
 
-void lh_index_sync_stats(const struct lh_index *index, struct lh_index_sync_stats *ret)
+void lh_index_disk_stats(const struct lh_index *index, struct lh_index_disk_stats *ret)
 {
     lh_index_vfs_stats(index->vfs, ret);
 }

@@ -102,11 +102,12 @@ uint64_t lh_index_log_bytes(const struct lh_index *index);
  * then keeps commits away for the length of the call. One thread at a time. */
 lh_code lh_index_checkpoint(struct lh_index *index, bool finish, struct lh_error *err);
 
-struct lh_index_sync_stats {
-    uint64_t count;
-    uint64_t ns;
+struct lh_index_disk_stats {
+    uint64_t sync_count;
+    uint64_t sync_ns;
     int failed_errno; /* of the first fsync that failed, else 0: from then on nothing is written */
+    unsigned damaged_pages; /* found so by reading, and not written anew since */
 };
-void lh_index_sync_stats(const struct lh_index *index, struct lh_index_sync_stats *ret);
+void lh_index_disk_stats(const struct lh_index *index, struct lh_index_disk_stats *ret);
 
 #endif

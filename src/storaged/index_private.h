@@ -11,7 +11,7 @@
 #include "storaged/index.h"
 #include "storaged/index_vfs.h"
 
-enum { LH_INDEX_READERS_MAX = 16, LH_INDEX_PAGE_BYTES = 4096 };
+enum { LH_INDEX_READERS_MAX = 16 };
 
 /* A reader's connection with its statements, which are made when first used. */
 struct lh_index_reader {
@@ -32,9 +32,9 @@ struct lh_index {
     sqlite3_stmt *begin, *commit, *rollback;
     sqlite3_stmt *find, *put, *put_body, *remove, *remove_body, *add_totals;
     sqlite3 *keeper; /* for checkpoints, one thread at a time */
-    /* The transaction's changes of the totals, for one bucket at a time (there is one yet). */
-    int64_t objects_change;
-    int64_t bytes_change;
+    /* The transaction's changes of the totals: of all buckets, and of the one at hand. */
+    struct lh_index_totals change;
+    struct lh_index_totals bucket_change;
     int64_t change_bucket;
 
     atomic_uint_fast64_t objects; /* totals as of the last commit */

@@ -1,26 +1,18 @@
 /*
- * The virtual file system under the index (https://www.sqlite.org/vfs.html).
+ * The virtual file system under the index (https://www.sqlite.org/vfs.html): names, locks and
+ * shared memory. Transfers and fsync are in index_vfs_io.c.
  *
- * Differences from SQLite's own for Unix, and why:
- * 1. Locks and the shared memory of the write-ahead log (WAL) live in this process, not in files:
- * the store's LOCK file keeps other processes out. This also saves the system calls of fcntl locks.
- * 2. A failed fsync is final. From then on every write, truncation and fsync fails without reaching
- * the disk, so that nothing later can be built on what the kernel may have dropped.
- * 3. What is appended to the WAL is gathered and written in one piece before its fsync: SQLite
- * writes each page of a commit by two calls. Other connections read what is committed only, so they
- * never miss it.
- * 4. When the fsync of the WAL fails, what was written since the last good one is cut off. It was
- * not acknowledged, and must not come back as a commit at the next start.
+ * Locks and the shared memory of the write-ahead log live in this process, not in files: the
+ * store's LOCK file keeps other processes out. This also saves the system calls of fcntl locks.
  *
- * Locking: `mutex` guards the lock levels and the shared memory; it is never held across I/O.
- * SQLite uses one vfs_file in one thread at a time. The order of the lock levels is SQLite's:
- * SHARED, RESERVED, PENDING, EXCLUSIVE.
+ * Locking: `mutex` guards the lock levels, the shared memory and the list of damaged pages; it is
+ * never held across I/O. SQLite uses one file in one thread at a time. The order of the lock levels
+ * is SQLite's: SHARED, RESERVED, PENDING, EXCLUSIVE.
  */
-#include "storaged/index_vfs.h"
+#include "storaged/index_vfs_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,225 +25,11 @@
 #include "base/thread.h"
 #include "storaged/index.h"
 
-enum { PATH_BYTES_MAX = 4096, SECTOR_BYTES = 4096, GATHER_BYTES = 256 << 10 };
-
-struct lh_index_vfs {
-    sqlite3_vfs base; /* first: SQLite hands it back */
-    char name[32];
-    pthread_mutex_t mutex;
-
-    unsigned shared_count;           /* files at SHARED or above */
-    const struct vfs_file *reserved; /* the one at RESERVED or above, or NULL */
-    bool pending;                    /* it waits for the others to leave: no new SHARED */
-
-    char **regions; /* of shared memory; zeroed when made */
-    size_t region_count;
-    size_t region_capacity;
-    unsigned mapped_count; /* files that use them */
-    unsigned slot_shared[SQLITE_SHM_NLOCK];
-    const struct vfs_file *slot_exclusive[SQLITE_SHM_NLOCK];
-
-    atomic_uint_fast64_t sync_count;
-    atomic_uint_fast64_t sync_ns;
-    atomic_int failed_errno;
-};
-
-struct vfs_file {
-    sqlite3_file base; /* first: SQLite hands it back */
-    struct lh_index_vfs *vfs;
-    int fd;
-    int lock;              /* SQLITE_LOCK_... */
-    unsigned slots_shared; /* bit set of shared memory locks */
-    bool mapped;
-    bool is_log;
-    bool name_unsynced; /* just created: its folder must be synced with it */
-    bool delete_on_close;
-    int64_t unsynced_from; /* lowest offset written since the last fsync; -1 = none */
-    char *gathered;        /* of a WAL: GATHER_BYTES, made by the first write; or NULL */
-    size_t gathered_len;
-    int64_t gathered_at;
-    char path[PATH_BYTES_MAX];
-};
-
-static struct vfs_file *file_of(sqlite3_file *file)
-{
-    return (struct vfs_file *)file;
-}
-
-/* ---- transfers ---- */
-
-static int write_out(struct vfs_file *file, const void *bytes, size_t len, int64_t offset)
-{
-    if (atomic_load(&file->vfs->failed_errno) != 0)
-        return SQLITE_IOERR_WRITE;
-    struct lh_error err = LH_ERROR_INIT;
-    switch (lh_pwrite_all(file->fd, bytes, len, (uint64_t)offset, "the index", &err)) {
-    case LH_OK:
-        return SQLITE_OK;
-    case LH_STORAGE_FULL:
-        return SQLITE_FULL;
-    default:
-        return SQLITE_IOERR_WRITE;
-    }
-}
-
-/* Writes what was gathered. After a failure it is gone: the transaction that wrote it fails. */
-static int write_gathered(struct vfs_file *file)
-{
-    size_t len = file->gathered_len;
-    file->gathered_len = 0;
-    return len > 0 ? write_out(file, file->gathered, len, file->gathered_at) : SQLITE_OK;
-}
-
-static int gather(struct vfs_file *file, const void *bytes, size_t len, int64_t offset)
-{
-    bool follows = offset == file->gathered_at + (int64_t)file->gathered_len;
-    if (file->gathered_len > 0 && (!follows || len > GATHER_BYTES - file->gathered_len)) {
-        int result = write_gathered(file);
-        if (result != SQLITE_OK)
-            return result;
-    }
-    if (len > GATHER_BYTES)
-        return write_out(file, bytes, len, offset);
-    if (!file->gathered)
-        file->gathered = lh_malloc(GATHER_BYTES);
-    if (file->gathered_len == 0)
-        file->gathered_at = offset;
-    memcpy(file->gathered + file->gathered_len, bytes, len);
-    file->gathered_len += len;
-    return SQLITE_OK;
-}
-
-static int file_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)
-{
-    struct vfs_file *file = file_of(base);
-    if (file->unsynced_from < 0 || offset < file->unsynced_from)
-        file->unsynced_from = offset;
-    return file->is_log ? gather(file, bytes, (size_t)len, offset)
-                        : write_out(file, bytes, (size_t)len, offset);
-}
-
-static int file_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 offset)
-{
-    struct vfs_file *file = file_of(base);
-    int written = write_gathered(file);
-    if (written != SQLITE_OK)
-        return written;
-    char *next = bytes;
-    size_t left = (size_t)len;
-    while (left > 0) {
-        ssize_t got = lh_io->pread(file->fd, next, left, offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return SQLITE_IOERR_READ;
-        if (got == 0) {
-            memset(next, 0, left); /* as SQLite wants what lies beyond the end */
-            return SQLITE_IOERR_SHORT_READ;
-        }
-        next += got;
-        offset += got;
-        left -= (size_t)got;
-    }
-    return SQLITE_OK;
-}
-
-static int truncate_fd(int fd, int64_t size)
-{
-    int result;
-    do
-        result = lh_io->ftruncate(fd, size);
-    while (result != 0 && errno == EINTR);
-    return result;
-}
-
-static int file_truncate(sqlite3_file *base, sqlite3_int64 size)
-{
-    struct vfs_file *file = file_of(base);
-    int written = write_gathered(file);
-    if (written != SQLITE_OK)
-        return written;
-    if (atomic_load(&file->vfs->failed_errno) != 0)
-        return SQLITE_IOERR_TRUNCATE;
-    if (file->unsynced_from < 0 || size < file->unsynced_from)
-        file->unsynced_from = size;
-    return truncate_fd(file->fd, size) == 0 ? SQLITE_OK : SQLITE_IOERR_TRUNCATE;
-}
-
-/* ---- fsync ---- */
-
-/* Times one fsync and records a failure. EINTR says nothing about the data, so it is asked again.
- */
-static bool sync_fd(struct lh_index_vfs *vfs, int fd, int (*sync)(int fd))
-{
-    lh_mono start = lh_mono_now();
-    int result;
-    do
-        result = sync(fd);
-    while (result != 0 && errno == EINTR);
-    int failure = result != 0 ? errno : 0;
-    atomic_fetch_add(&vfs->sync_count, 1);
-    atomic_fetch_add(&vfs->sync_ns, (uint64_t)lh_mono_since_ns(start));
-    if (failure != 0) {
-        int none = 0;
-        atomic_compare_exchange_strong(&vfs->failed_errno, &none, failure);
-    }
-    return failure == 0;
-}
-
-/* The folder in which the file stands. */
-static bool sync_parent(struct lh_index_vfs *vfs, const char *path)
-{
-    LH_AUTO_FREE char *folder = lh_strdup(path);
-    char *slash = strrchr(folder, '/');
-    LH_CHECK(slash && slash != folder);
-    *slash = '\0';
-    LH_AUTO_FD int fd = lh_io->openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0) {
-        int none = 0;
-        atomic_compare_exchange_strong(&vfs->failed_errno, &none, errno);
-        return false;
-    }
-    return sync_fd(vfs, fd, lh_io->fsync);
-}
-
-static int file_sync(sqlite3_file *base, int flags)
-{
-    (void)flags;
-    struct vfs_file *file = file_of(base);
-    if (atomic_load(&file->vfs->failed_errno) != 0)
-        return SQLITE_IOERR_FSYNC;
-    int written = write_gathered(file);
-    if (written != SQLITE_OK)
-        return written;
-    if (!sync_fd(file->vfs, file->fd, lh_io->fdatasync) ||
-        (file->name_unsynced && !sync_parent(file->vfs, file->path))) {
-        /* Best effort: if this fails, too, the next start may find the commit, and nobody was told
-         * that it happened or that it did not. */
-        if (file->is_log && file->unsynced_from >= 0)
-            truncate_fd(file->fd, file->unsynced_from);
-        return SQLITE_IOERR_FSYNC;
-    }
-    file->name_unsynced = false;
-    file->unsynced_from = -1;
-    return SQLITE_OK;
-}
-
-static int file_size(sqlite3_file *base, sqlite3_int64 *ret_size)
-{
-    struct stat st;
-    int written = write_gathered(file_of(base));
-    if (written != SQLITE_OK)
-        return written;
-    if (lh_io->fstat(file_of(base)->fd, &st) != 0)
-        return SQLITE_IOERR_FSTAT;
-    *ret_size = st.st_size;
-    return SQLITE_OK;
-}
+enum { SECTOR_BYTES = 4096 };
 
 /* ---- locks of the database file ---- */
 
-static int lock_level(struct lh_index_vfs *vfs, struct vfs_file *file, int level)
+static int lock_level(struct lh_index_vfs *vfs, struct lh_vfs_file *file, int level)
 {
     bool other_reserved = vfs->reserved && vfs->reserved != file;
     if (level == SQLITE_LOCK_SHARED) {
@@ -278,7 +56,7 @@ static int lock_level(struct lh_index_vfs *vfs, struct vfs_file *file, int level
 
 static int file_lock(sqlite3_file *base, int level)
 {
-    struct vfs_file *file = file_of(base);
+    struct lh_vfs_file *file = lh_vfs_file_of(base);
     if (file->lock >= level)
         return SQLITE_OK;
     lh_mutex_lock(&file->vfs->mutex);
@@ -289,7 +67,7 @@ static int file_lock(sqlite3_file *base, int level)
 
 static int file_unlock(sqlite3_file *base, int level)
 {
-    struct vfs_file *file = file_of(base);
+    struct lh_vfs_file *file = lh_vfs_file_of(base);
     struct lh_index_vfs *vfs = file->vfs;
     if (file->lock <= level)
         return SQLITE_OK;
@@ -307,7 +85,7 @@ static int file_unlock(sqlite3_file *base, int level)
 
 static int file_check_reserved(sqlite3_file *base, int *ret_reserved)
 {
-    struct lh_index_vfs *vfs = file_of(base)->vfs;
+    struct lh_index_vfs *vfs = lh_vfs_file_of(base)->vfs;
     lh_mutex_lock(&vfs->mutex);
     *ret_reserved = vfs->reserved != NULL;
     lh_mutex_unlock(&vfs->mutex);
@@ -319,7 +97,7 @@ static int file_check_reserved(sqlite3_file *base, int *ret_reserved)
 static int file_shm_map(sqlite3_file *base, int region, int region_bytes, int extend,
                         void volatile **ret_memory)
 {
-    struct vfs_file *file = file_of(base);
+    struct lh_vfs_file *file = lh_vfs_file_of(base);
     struct lh_index_vfs *vfs = file->vfs;
     size_t need = (size_t)region + 1;
     lh_mutex_lock(&vfs->mutex);
@@ -337,7 +115,7 @@ static int file_shm_map(sqlite3_file *base, int region, int region_bytes, int ex
     return SQLITE_OK;
 }
 
-static void unlock_slots(struct lh_index_vfs *vfs, struct vfs_file *file, int first, int count)
+static void unlock_slots(struct lh_index_vfs *vfs, struct lh_vfs_file *file, int first, int count)
 {
     for (int slot = first; slot < first + count; slot++) {
         if (vfs->slot_exclusive[slot] == file)
@@ -349,7 +127,7 @@ static void unlock_slots(struct lh_index_vfs *vfs, struct vfs_file *file, int fi
     }
 }
 
-static int lock_slots(struct lh_index_vfs *vfs, struct vfs_file *file, int first, int count,
+static int lock_slots(struct lh_index_vfs *vfs, struct lh_vfs_file *file, int first, int count,
                       bool exclusive)
 {
     for (int slot = first; slot < first + count; slot++) {
@@ -371,7 +149,7 @@ static int lock_slots(struct lh_index_vfs *vfs, struct vfs_file *file, int first
 
 static int file_shm_lock(sqlite3_file *base, int first, int count, int flags)
 {
-    struct vfs_file *file = file_of(base);
+    struct lh_vfs_file *file = lh_vfs_file_of(base);
     LH_CHECK(first >= 0 && count > 0 && first + count <= SQLITE_SHM_NLOCK);
     int result = SQLITE_OK;
     lh_mutex_lock(&file->vfs->mutex);
@@ -385,7 +163,7 @@ static int file_shm_lock(sqlite3_file *base, int first, int count, int flags)
 
 static void file_shm_barrier(sqlite3_file *base)
 {
-    struct lh_index_vfs *vfs = file_of(base)->vfs;
+    struct lh_index_vfs *vfs = lh_vfs_file_of(base)->vfs;
     __sync_synchronize();
     lh_mutex_lock(&vfs->mutex); /* also a barrier for compilers and race detectors */
     lh_mutex_unlock(&vfs->mutex);
@@ -394,7 +172,7 @@ static void file_shm_barrier(sqlite3_file *base)
 static int file_shm_unmap(sqlite3_file *base, int delete_it)
 {
     (void)delete_it; /* gone with its last user, as the log itself */
-    struct vfs_file *file = file_of(base);
+    struct lh_vfs_file *file = lh_vfs_file_of(base);
     struct lh_index_vfs *vfs = file->vfs;
     if (!file->mapped)
         return SQLITE_OK;
@@ -433,7 +211,7 @@ static int file_characteristics(sqlite3_file *base)
 
 static int file_close(sqlite3_file *base)
 {
-    struct vfs_file *file = file_of(base);
+    struct lh_vfs_file *file = lh_vfs_file_of(base);
     file_shm_unmap(base, 0);
     file_unlock(base, SQLITE_LOCK_NONE);
     free(file->gathered); /* what is in it was never committed */
@@ -446,11 +224,11 @@ static int file_close(sqlite3_file *base)
 static const sqlite3_io_methods file_methods = {
     .iVersion = 2,
     .xClose = file_close,
-    .xRead = file_read,
-    .xWrite = file_write,
-    .xTruncate = file_truncate,
-    .xSync = file_sync,
-    .xFileSize = file_size,
+    .xRead = lh_vfs_read,
+    .xWrite = lh_vfs_write,
+    .xTruncate = lh_vfs_truncate,
+    .xSync = lh_vfs_sync,
+    .xFileSize = lh_vfs_size,
     .xLock = file_lock,
     .xUnlock = file_unlock,
     .xCheckReservedLock = file_check_reserved,
@@ -468,8 +246,8 @@ static const sqlite3_io_methods file_methods = {
 static int vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *ret_file, int flags,
                     int *ret_flags)
 {
-    struct vfs_file *file = file_of(ret_file);
-    *file = (struct vfs_file){.fd = -1, .unsynced_from = -1};
+    struct lh_vfs_file *file = lh_vfs_file_of(ret_file);
+    *file = (struct lh_vfs_file){.fd = -1, .unsynced_from = -1};
     /* No path: a temporary file, which temp_store=MEMORY does away with. */
     if (!path || strlen(path) >= sizeof(file->path))
         return SQLITE_CANTOPEN;
@@ -489,6 +267,7 @@ static int vfs_open(sqlite3_vfs *base, const char *path, sqlite3_file *ret_file,
 
     file->vfs = base->pAppData;
     file->is_log = flags & SQLITE_OPEN_WAL;
+    file->is_database = flags & SQLITE_OPEN_MAIN_DB;
     file->name_unsynced = create && !existed;
     file->delete_on_close = flags & SQLITE_OPEN_DELETEONCLOSE;
     file->base.pMethods = &file_methods;
@@ -504,7 +283,7 @@ static int vfs_delete(sqlite3_vfs *base, const char *path, int sync_dir)
         return SQLITE_IOERR_DELETE;
     if (lh_io->unlinkat(AT_FDCWD, path, 0) != 0)
         return errno == ENOENT ? SQLITE_IOERR_DELETE_NOENT : SQLITE_IOERR_DELETE;
-    return !sync_dir || sync_parent(vfs, path) ? SQLITE_OK : SQLITE_IOERR_DIR_FSYNC;
+    return !sync_dir || lh_vfs_sync_parent(vfs, path) ? SQLITE_OK : SQLITE_IOERR_DIR_FSYNC;
 }
 
 static int vfs_access(sqlite3_vfs *base, const char *path, int flags, int *ret_result)
@@ -572,8 +351,8 @@ struct lh_index_vfs *lh_index_vfs_new(void)
     lh_mutex_init(&vfs->mutex);
     vfs->base = (sqlite3_vfs){
         .iVersion = 2,
-        .szOsFile = sizeof(struct vfs_file),
-        .mxPathname = PATH_BYTES_MAX - 1,
+        .szOsFile = sizeof(struct lh_vfs_file),
+        .mxPathname = LH_VFS_PATH_BYTES_MAX - 1,
         .zName = vfs->name,
         .pAppData = vfs,
         .xOpen = vfs_open,
@@ -606,11 +385,12 @@ const char *lh_index_vfs_name(const struct lh_index_vfs *vfs)
     return vfs->name;
 }
 
-void lh_index_vfs_stats(const struct lh_index_vfs *vfs, struct lh_index_sync_stats *ret)
+void lh_index_vfs_stats(const struct lh_index_vfs *vfs, struct lh_index_disk_stats *ret)
 {
-    *ret = (struct lh_index_sync_stats){
-        .count = atomic_load(&vfs->sync_count),
-        .ns = atomic_load(&vfs->sync_ns),
+    *ret = (struct lh_index_disk_stats){
+        .damaged_pages = atomic_load(&vfs->damaged_count),
+        .sync_count = atomic_load(&vfs->sync_count),
+        .sync_ns = atomic_load(&vfs->sync_ns),
         .failed_errno = atomic_load(&vfs->failed_errno),
     };
 }

@@ -10,7 +10,10 @@
 #include <stdint.h>
 
 struct lh_index_vfs;
-struct lh_index_sync_stats;
+struct lh_index_disk_stats;
+
+/* Pages of the database; the last bytes of each hold its seal (SQLite's "reserved" bytes). */
+enum { LH_INDEX_PAGE_BYTES = 4096, LH_INDEX_SEAL_BYTES = 8 };
 
 /* Registered under a name of its own until it is freed. */
 struct lh_index_vfs *lh_index_vfs_new(void);
@@ -18,6 +21,6 @@ struct lh_index_vfs *lh_index_vfs_new(void);
 void lh_index_vfs_free(struct lh_index_vfs *vfs);
 const char *lh_index_vfs_name(const struct lh_index_vfs *vfs);
 /* thread-safe */
-void lh_index_vfs_stats(const struct lh_index_vfs *vfs, struct lh_index_sync_stats *ret);
+void lh_index_vfs_stats(const struct lh_index_vfs *vfs, struct lh_index_disk_stats *ret);
 
 #endif

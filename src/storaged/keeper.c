@@ -42,6 +42,9 @@ static bool sweep(struct lh_store *store)
     if (lh_body_sweep(store, folder, &err) != LH_OK)
         lh_log_error(LH_LOG_WARN, "orphans could not be swept", &err);
     atomic_store(&store->sweep_folder, folder + 1);
+    uint64_t swept = atomic_load(&store->orphans_swept);
+    if (folder + 1 == LH_BODY_FOLDERS && swept > 0)
+        LH_LOG(INFO, "files left by a crash were removed", LH_LOG_INT("files", swept));
     return true;
 }
 

@@ -79,9 +79,10 @@ struct lh_store_stats {
     double fsync_seconds;
     uint64_t orphans_swept;
     uint64_t uploads;
-    uint64_t upload_bytes; /* memory held by uploads in flight */
-    uint64_t damaged;      /* objects found damaged since the start and not replaced since */
-    bool sweeping;         /* the sweep for orphans has not ended yet */
+    uint64_t upload_bytes;  /* memory held by uploads in flight */
+    uint64_t damaged;       /* objects found damaged since the start and not replaced since */
+    uint64_t damaged_pages; /* of the index */
+    bool sweeping;          /* the sweep for orphans has not ended yet */
     bool read_only;
     char read_only_reason[LH_STORE_REASON_MAX];
 };

@@ -85,8 +85,8 @@ lh_code lh_store_sync(struct lh_store *store, int fd, bool is_folder, const char
 
 bool lh_store_index_failed(struct lh_store *store)
 {
-    struct lh_index_sync_stats stats;
-    lh_index_sync_stats(store->index, &stats);
+    struct lh_index_disk_stats stats;
+    lh_index_disk_stats(store->index, &stats);
     if (stats.failed_errno == 0)
         return false;
     struct lh_error err = LH_ERROR_INIT;
@@ -175,17 +175,18 @@ void lh_store_damaged(struct lh_store *store, void (*visit)(void *ctx, lh_str ke
 void lh_store_stats(struct lh_store *store, struct lh_store_stats *ret)
 {
     LH_CHECK_MAGIC(store, store_magic);
-    struct lh_index_sync_stats sync;
-    lh_index_sync_stats(store->index, &sync);
+    struct lh_index_disk_stats disk;
+    lh_index_disk_stats(store->index, &disk);
     struct lh_index_totals totals = lh_index_totals(store->index);
     struct lh_store_stats stats = {
         .objects = totals.objects,
         .bytes = totals.bytes,
         .groups = atomic_load(&store->groups),
         .group_requests = atomic_load(&store->group_requests),
-        .fsyncs = atomic_load(&store->sync_count) + sync.count,
-        .fsync_seconds = (double)(atomic_load(&store->sync_ns) + sync.ns) / 1e9,
+        .fsyncs = atomic_load(&store->sync_count) + disk.sync_count,
+        .fsync_seconds = (double)(atomic_load(&store->sync_ns) + disk.sync_ns) / 1e9,
         .orphans_swept = atomic_load(&store->orphans_swept),
+        .damaged_pages = disk.damaged_pages,
         .sweeping = atomic_load(&store->sweep_folder) < LH_BODY_FOLDERS,
         .read_only = atomic_load(&store->read_only),
     };

@@ -345,7 +345,7 @@ class Storaged(TestCase):
         # Putting it anew mends it.
         self.assertEqual(store.put(f"/storage/{key}", b"mended").status, 200)
         self.assertEqual(store.get(f"/storage/{key}").body, b"mended")
-        self.assertEqual(store.get("/health").json()["status"], "ok")
+        self.assertEqual(store.get("/health").json()["damaged"], 0)
         self.assertUntouched(2)
 
     def test_a_flipped_bit_in_a_small_object(self):
@@ -359,7 +359,11 @@ class Storaged(TestCase):
         store.restart()
         self.assertProblem(store.get("/storage/small"), 500, "corrupt")
         self.assertProblem(store.get("/storage/small", {"Range": "bytes=1000-1010"}), 500, "corrupt")
+        self.assertIn("pages of the index", str(store.get("/health").json()))
         self.assertNamed(store, "small")
+        store.restart()
+        store.get("/storage/small")
+        self.assertEqual(store.get("/health").json()["status"], "ok")
 
     def test_a_flipped_bit_in_a_large_object(self):
         store = self.start()
@@ -386,6 +390,7 @@ class Storaged(TestCase):
         answer = store.get("/storage/large", {"Range": f"bytes={2 * MIB + 5}-{2 * MIB + 9}"})
         self.assertProblem(answer, 500, "corrupt")
         self.assertNamed(store, "large")
+        self.assertEqual(store.get("/health").json()["status"], "ok")
 
     def test_a_truncated_and_a_missing_file(self):
         for damage in ("truncate", "unlink"):

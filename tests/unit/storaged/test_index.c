@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/os.h"
 #include "base/thread.h"
 #include "unit/storaged/sample.h"
 
@@ -182,6 +183,101 @@ LH_TEST(a_walk_is_a_snapshot)
     lh_index_close(index);
 }
 
+/* ---- seals ---- */
+
+enum { SEALED_KEYS = 300 };
+
+/* Reads all rows and payloads; how many could not be had, or are not what was put. */
+static unsigned broken_rows(struct lh_index *index)
+{
+    unsigned broken = 0;
+    for (int i = 0; i < SEALED_KEYS; i++) {
+        struct lh_error err = LH_ERROR_INIT;
+        struct lh_index_object object;
+        char key[16];
+        snprintf(key, sizeof(key), "key/%d", i);
+        if (lh_index_get(index, LH_BUCKET_LAKE, lh_str_from(key), &object, &err) != LH_OK) {
+            broken++;
+            continue;
+        }
+        uint64_t sum = lh_xxh3(object.payload, object.row.info.size);
+        broken += sum != object.sums[0] || strncmp(object.payload, key, strlen(key)) != 0;
+        lh_index_object_deinit(&object);
+    }
+    return broken;
+}
+
+static unsigned damaged_pages(struct lh_index *index)
+{
+    struct lh_index_disk_stats stats;
+    lh_index_disk_stats(index, &stats);
+    return stats.damaged_pages;
+}
+
+/* Rounds of puts, replacements and deletes, so that pages are split, freed and used again. */
+static void fill(struct lh_index *index)
+{
+    char text[3000];
+    uint64_t body = 1;
+    for (int round = 0; round < 4; round++) {
+        begin(index);
+        for (int i = 0; i < SEALED_KEYS; i++, body++) {
+            struct lh_error err = LH_ERROR_INIT;
+            struct lh_index_row old;
+            bool found = false;
+            char key[16];
+            snprintf(key, sizeof(key), "key/%d", i);
+            size_t len = (size_t)(100 + (i * 37 + round * 911) % 2800);
+            memset(text, 'x', len);
+            text[len] = '\0';
+            memcpy(text, key, strlen(key));
+            lh_str name = lh_str_from(key);
+            assert_int_equal(lh_index_find(index, LH_BUCKET_LAKE, name, &old, &found, &err), LH_OK);
+            if (found && i % 3 == round)
+                assert_int_equal(lh_index_remove(index, LH_BUCKET_LAKE, name, &old, &err), LH_OK);
+            put_in(index, key, text, body);
+        }
+        commit(index);
+    }
+}
+
+/* Each page gets a flipped bit in turn. What is read is right or refused, and the page is named. */
+LH_TEST(a_damaged_page_is_named)
+{
+    LH_AUTO_TEMP_DIR char *dir = lh_temp_dir();
+    struct lh_index *index = open_index(dir);
+    fill(index);
+    lh_index_close(index);
+    index = open_index(dir);
+    assert_int_equal(broken_rows(index), 0);
+    assert_int_equal(damaged_pages(index), 0);
+    lh_index_close(index);
+
+    LH_AUTO_FREE char *path = lh_path_in(dir, "index.db");
+    struct lh_error err = LH_ERROR_INIT;
+    LH_AUTO_FREE char *good = NULL;
+    size_t size;
+    assert_int_equal(lh_read_file(path, 64 << 20, &good, &size, &err), LH_OK);
+    struct lh_random random = lh_random_start();
+    unsigned named = 0;
+    unsigned flips = 0;
+    for (size_t page = 1; page < size / 4096; page += 3, flips++) {
+        size_t at = page * 4096 + lh_random_below(&random, 4096);
+        good[at] ^= 1;
+        assert_int_equal(lh_write_file_durable(path, good, size, 0600, &err), LH_OK);
+        good[at] ^= 1;
+        if (lh_index_open(dir, true, &index, &err) != LH_OK)
+            continue; /* it says so at once */
+        unsigned broken = broken_rows(index);
+        unsigned damaged = damaged_pages(index);
+        assert_true(broken == 0 || damaged > 0);
+        named += damaged > 0;
+        lh_index_close(index);
+    }
+    assert_true(flips > 50);
+    assert_true(named > flips / 3); /* the others are free pages, which nobody reads */
+}
+
 /* ---- readers, the writer and checkpoints at the same time ---- */
 
 enum {
@@ -288,6 +384,7 @@ int main(void)
         cmocka_unit_test(every_run_has_an_epoch_of_its_own),
         cmocka_unit_test(checkpoints_bring_the_log_home),
         cmocka_unit_test(a_walk_is_a_snapshot),
+        cmocka_unit_test(a_damaged_page_is_named),
         cmocka_unit_test(a_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
