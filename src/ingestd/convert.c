@@ -17,6 +17,16 @@ enum { LOOK_MS = 100, EXIT_WAIT_MS = 2000 };
  */
 static const int64_t address_space_extra = INT64_C(3) << 30;
 
+/* What a worker may write into one file. Far beyond what honest input needs, far less than a disk
+ * that is filled by a small file of well-packed nothing. */
+static int64_t file_bytes_max(const struct lh_job *job)
+{
+    const int64_t least = INT64_C(1) << 30;
+    const int64_t factor = 20;
+    int64_t input = (int64_t)job->input_bytes;
+    return input > (INT64_MAX - least) / factor ? INT64_MAX : least + factor * input;
+}
+
 static lh_code send_request(struct lh_job *job, const struct lh_ingest_options *options,
                             const json_t *schema, int fd, struct lh_error *err)
 {
@@ -105,6 +115,7 @@ lh_code lh_job_convert(struct lh_job *job, const struct lh_ingest_options *optio
     const struct lh_worker_options start = {
         .program = "ingestd-worker",
         .address_space_bytes = job->intake->options.memory_bytes + address_space_extra,
+        .file_bytes_max = file_bytes_max(job),
     };
     struct lh_worker worker = {.fd = -1};
     LH_TRY(lh_worker_start(&start, &worker, err));

@@ -41,7 +41,8 @@ static lh_code look(struct lh_job *job, struct lh_ingest_options *options, struc
         .file_name = lh_str_from(job->file_name),
         .columns_max = (size_t)job->intake->options.columns_max,
     };
-    return lh_sniff(&sniff, options, err);
+    LH_TRY(lh_sniff(&sniff, options, err));
+    return lh_ingest_options_check(options, err);
 }
 
 static lh_code name_dataset(struct lh_job *job, struct lh_ingest_options *options,

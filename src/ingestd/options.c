@@ -121,6 +121,24 @@ static lh_code set_text(lh_str name, lh_str value, char **ret, struct lh_error *
     return LH_OK;
 }
 
+/* A format of strptime, of the specifiers that DuckDB knows; it names at least one. */
+static lh_code set_time_format(lh_str name, lh_str value, char **ret, struct lh_error *err)
+{
+    static const char specifiers[] = "aAwdbhBmyYHIpMSgfzZjUWcxXGVun%";
+    bool any = false;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.ptr[i] != '%')
+            continue;
+        i += i + 1 < value.len && value.ptr[i + 1] == '-' ? 2 : 1;
+        any = any || (i < value.len && value.ptr[i] != '%');
+        if (i >= value.len || value.ptr[i] == '\0' || strchr(specifiers, value.ptr[i]) == NULL)
+            return fail_value(name, value, "a format such as %d/%m/%Y", err);
+    }
+    if (!any)
+        return fail_value(name, value, "a format such as %d/%m/%Y", err);
+    return set_text(name, value, ret, err);
+}
+
 static lh_code set_bool(lh_str name, lh_str value, bool *ret, struct lh_error *err)
 {
     bool yes = lh_str_eq_nocase(value, LH_STR("true")) || lh_str_is(value, "1");
@@ -258,12 +276,30 @@ lh_code lh_ingest_options_set(struct lh_ingest_options *options, lh_str name, lh
     if (lh_str_is(name, "null"))
         return set_text(name, value, &options->null_text, err);
     if (lh_str_is(name, "date_format"))
-        return set_text(name, value, &options->date_format, err);
+        return set_time_format(name, value, &options->date_format, err);
     if (lh_str_is(name, "timestamp_format"))
-        return set_text(name, value, &options->timestamp_format, err);
+        return set_time_format(name, value, &options->timestamp_format, err);
     if (lh_str_starts(name, "type."))
         return set_type(options, lh_str_skip(name, 5), value, err);
     return fail_unknown(name, err);
+}
+
+lh_code lh_ingest_options_check(const struct lh_ingest_options *options, struct lh_error *err)
+{
+    if (options->format != LH_INGEST_CSV)
+        return LH_OK;
+    const char *null_text = options->null_text != NULL ? options->null_text : "";
+    bool quoted = options->quote != 0;
+    if (quoted && (options->delimiter == options->quote || options->delimiter == options->escape))
+        return lh_fail(err, LH_INVALID,
+                       "the delimiter '%c' is the quote or the escape as well: they must differ",
+                       options->delimiter);
+    if (strchr(null_text, options->delimiter) != NULL ||
+        (quoted && strchr(null_text, options->quote) != NULL) ||
+        (quoted && strchr(null_text, options->escape) != NULL))
+        return lh_fail(err, LH_INVALID, "null=%s: must not hold the delimiter, quote or escape",
+                       null_text);
+    return LH_OK;
 }
 
 /* ---- the name of a dataset ---- */

@@ -68,6 +68,10 @@ void lh_ingest_options_deinit(struct lh_ingest_options *options); /* accepts the
 lh_code lh_ingest_options_set(struct lh_ingest_options *options, lh_str name, lh_str value,
                               struct lh_error *err);
 
+/* Whether the options of a CSV file go together, once all are known: delimiter, quote and escape
+ * are three things, and the text for NULL holds none of them. LH_INVALID. */
+lh_code lh_ingest_options_check(const struct lh_ingest_options *options, struct lh_error *err);
+
 /* The canonical text of a dataset's name: "orders", "sales.orders"; "main.orders" is "orders".
  * LH_INVALID_NAME. */
 lh_code lh_ingest_name_parse(lh_str text, char out[LH_INGEST_NAME_SIZE], struct lh_error *err);

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
@@ -16,6 +17,7 @@ enum {
     WARNINGS_BYTES_MAX = 2 << 20,
     STAT_TEXT_MAX = 256, /* DuckDB cuts bounds here, and a cut maximum bounds nothing */
     DECODE_STEP = 256 << 10,
+    FREE_LEAST = 1 << 20,
 };
 
 /* ---- what the readers share ---- */
@@ -282,13 +284,24 @@ static lh_code read_format(struct lh_conversion *c, struct lh_error *err)
     return lh_fail(err, LH_INTERNAL, "a conversion without a format");
 }
 
+/* DuckDB says only that it could not write. */
+static bool disk_is_full(const struct lh_conversion *c)
+{
+    struct statvfs disk;
+    return statvfs(c->request->dir, &disk) == 0 && disk.f_bavail * disk.f_frsize < FREE_LEAST;
+}
+
 /* What DuckDB says of its insides is no use to a caller: its codes become ours. */
-static lh_code translate(struct lh_error *err)
+static lh_code translate(const struct lh_conversion *c, struct lh_error *err)
 {
     if (err->code == LH_QUERY_MEMORY) {
         LH_IGNORE(lh_fail(err, LH_NO_MEMORY, "the conversion needs more memory than it may have"),
                   "a hint follows");
         return lh_hint(err, "raise [ingestd] memory_limit, or lower threads");
+    }
+    if (err->code == LH_IO && disk_is_full(c)) {
+        LH_IGNORE(lh_fail(err, LH_STORAGE_FULL, "the disk is full"), "a hint follows");
+        return lh_hint(err, "the conversion needs room in the data folder beside the file itself");
     }
     if (err->code == LH_INVALID_SQL || err->code == LH_STATEMENT_NOT_ALLOWED)
         err->code = LH_INTERNAL; /* the SQL is ours */
@@ -311,7 +324,7 @@ lh_code lh_convert(const struct lh_convert_request *request, struct lh_duck_conn
     if (code == LH_OK)
         code = write_result(&c, result, err);
     if (code != LH_OK)
-        code = translate(err);
+        code = translate(&c, err);
     lh_convert_forget_columns(&c);
     forget_stats(&c);
     lh_buf_deinit(&c.warnings);

@@ -1,12 +1,11 @@
 """The REST of ingestd: every kind of input that its notes on bad input name, each option, each error."""
 
 import json
+import os
 import socket
 import struct
-import threading
+import subprocess
 import time
-import unittest
-import zipfile
 
 from support.lakehouse import TestCase, in_threads, main
 
@@ -421,7 +420,8 @@ class Requests(Ingestd):
 
     def test_parameters(self):
         for query in ("mode=upsert", "format=xml", "encoding=ebcdic", "header=perhaps", "delimiter=ab",
-                      "type.a=NOPE", "type.a=BIGINT);DROP", "strict_mode=2", "null=%ff", "null=%zz"):
+                      "delimiter=%22", "quote=,", "escape=,", "null=a,b", "null=%22", "date_format=%25Q",
+                      "timestamp_format=", "type.a=NOPE", "type.a=BIGINT);DROP", "strict_mode=2", "null=%ff", "null=%zz"):
             self.refused("a\n1\n", query, 400, "invalid_request")
         problem = self.refused("a\n1\n", "delimeter=,", 400, "invalid_request", says="delimeter")
         self.assertIn("delimiter", problem["hint"])
@@ -598,6 +598,26 @@ class Bounds(TestCase):
         self.assertEqual(stack.ingestd.get("/health").json()["unsettled"], 0)
         keys = [item["key"] for item in stack.storaged.get("/storage?prefix=datasets/").json()["items"]]
         self.assertEqual(len(keys), 1)
+
+    def test_full_disk(self):
+        """Too small for the upload, and too small for the Parquet file beside it."""
+        small = self.folder / "small"
+        small.mkdir()
+        if os.geteuid() != 0 or subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)], capture_output=True).returncode != 0:
+            self.skipTest("needs to mount a small file system")
+        self.addCleanup(subprocess.run, ["umount", str(small)])
+        stack = self.stack("storaged", "catalogd")
+        urls = {"storaged": stack.storaged.url, "catalogd": stack.catalogd.url}
+        ingestd = self.service("ingestd", urls, data_dir=str(small / "data"))
+        self.addCleanup(ingestd.stop)
+        response = ingestd.post("/ingest?dataset=big", b"a\n" + self.random.randbytes(5 << 20).hex().encode() + b"\n")
+        self.assertProblem(response, 507, "storage_full")
+        lines = b"a\n" + b"".join(self.random.randbytes(50).hex().encode() + b"\n" for _ in range(65000))
+        response = ingestd.post("/ingest?dataset=both", lines)
+        self.assertProblem(response, 507, "storage_full")
+        self.assertEqual(ingestd.post("/ingest?dataset=fits", b"a\n1\n").status, 201)
+        self.assertEqual(list((small / "data" / "ingestd" / "spool").iterdir()), [])
 
     def test_memory_does_not_grow_with_the_file(self):
         stack = self.stack("storaged", "catalogd", "ingestd")

@@ -62,6 +62,13 @@ static void test_values(void **state)
         {"null", "\xff", LH_INVALID},
         {"date_format", "%d/%m/%Y", LH_OK},
         {"timestamp_format", "%d/%m/%Y %H:%M", LH_OK},
+        {"date_format", "%-d.%-m.%Y", LH_OK},
+        {"date_format", "", LH_INVALID},
+        {"date_format", "%", LH_INVALID},
+        {"date_format", "%-", LH_INVALID},
+        {"date_format", "%Q", LH_INVALID},
+        {"date_format", "dd/mm", LH_INVALID},
+        {"date_format", "100%%", LH_INVALID},
         {"type.a", "int", LH_OK},
         {"type.a", "DECIMAL(10, 2)", LH_OK},
         {"type.a", "text[]", LH_OK},
@@ -79,6 +86,28 @@ static void test_values(void **state)
         if (code != cases[i].code)
             fail_msg("%s=%s: %s", cases[i].name, cases[i].value, lh_code_word(code));
         assert_true(code == LH_OK || err.message[0] != '\0');
+        lh_ingest_options_deinit(&options);
+    }
+}
+
+static void test_that_go_together(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value;
+        lh_code code;
+    } cases[] = {
+        {"delimiter", ",", LH_OK},    {"delimiter", "\"", LH_INVALID}, {"quote", ",", LH_INVALID},
+        {"escape", ",", LH_INVALID},  {"null", "NA", LH_OK},           {"null", "a,b", LH_INVALID},
+        {"null", "\"\"", LH_INVALID}, {"quote", "none", LH_OK},
+    };
+    for (size_t i = 0; i < LH_COUNT(cases); i++) {
+        struct lh_ingest_options options;
+        struct lh_error err = LH_ERROR_INIT;
+        lh_ingest_options_init(&options);
+        options.format = LH_INGEST_CSV;
+        assert_int_equal(set(&options, cases[i].name, cases[i].value, &err), LH_OK);
+        assert_int_equal(lh_ingest_options_check(&options, &err), cases[i].code);
         lh_ingest_options_deinit(&options);
     }
 }
@@ -128,7 +157,7 @@ static void test_round_trip(void **state)
     static const char *const said[][2] = {
         {"format", "csv"},    {"delimiter", "tab"},         {"quote", ""},
         {"escape", "\\"},     {"encoding", "windows-1252"}, {"header", "false"},
-        {"null", ""},         {"date_format", "%d\"%m"},    {"timestamp_format", "%s"},
+        {"null", ""},         {"date_format", "%d\"%m"},    {"timestamp_format", "%S"},
         {"strict_mode", "0"}, {"decimal_separator", ","},   {"type.a \"b\" 'c'", "date"},
     };
     struct lh_ingest_options options;
@@ -251,9 +280,13 @@ static void test_content_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_misspelt_parameter_is_named),
-        cmocka_unit_test(test_types),      cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_names_from_files),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_that_go_together),
+        cmocka_unit_test(test_misspelt_parameter_is_named),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names_from_files),
         cmocka_unit_test(test_content_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
