@@ -1,9 +1,9 @@
 /*
- * DuckDB behind one door: src/duck is the only folder that includes duckdb.h. Used by the workers of
- * queryd and ingestd and by catalogd.
+ * DuckDB behind one door: src/duck is the only folder that includes duckdb.h. Used by the workers
+ * of queryd and ingestd and by catalogd.
  *
- * A database is shared by threads, a connection belongs to one thread at a time; only lh_duck_interrupt
- * may be called from another.
+ * A database is shared by threads, a connection belongs to one thread at a time; only
+ * lh_duck_interrupt may be called from another.
  */
 #ifndef LH_DUCK_DUCK_H
 #define LH_DUCK_DUCK_H
@@ -19,7 +19,7 @@ struct lh_duck_conn;
 struct lh_duck_rows;
 
 struct lh_duck_options {
-    int64_t memory_bytes;  /* DuckDB's memory_limit */
+    int64_t memory_bytes; /* DuckDB's memory_limit */
     int64_t threads;
     const char *spill_dir; /* NULL = nothing is spilled */
     int64_t spill_bytes_max;
@@ -50,17 +50,18 @@ lh_code lh_duck_exec(struct lh_duck_conn *conn, const char *sql, struct lh_error
 lh_code lh_duck_query(struct lh_duck_conn *conn, const char *sql, const lh_str *params,
                       size_t param_count, struct lh_duck_rows **ret_rows, struct lh_error *err);
 bool lh_duck_next(struct lh_duck_rows *rows);
-/* Values of the present row; text is borrowed until the next row. Every type has a text form (the one
- * of CAST(x AS VARCHAR)); the query casts what is not VARCHAR. */
+/* Values of the present row; text is borrowed until the next row. Every type has a text form (the
+ * one of CAST(x AS VARCHAR)); the query casts what is not VARCHAR. */
 bool lh_duck_is_null(const struct lh_duck_rows *rows, size_t column);
-lh_str lh_duck_text(const struct lh_duck_rows *rows, size_t column);   /* VARCHAR, BLOB */
-int64_t lh_duck_i64(const struct lh_duck_rows *rows, size_t column);   /* BIGINT and narrower */
-uint64_t lh_duck_u64(const struct lh_duck_rows *rows, size_t column);  /* UBIGINT and narrower */
-double lh_duck_f64(const struct lh_duck_rows *rows, size_t column);    /* DOUBLE, FLOAT */
+lh_str lh_duck_text(const struct lh_duck_rows *rows, size_t column);  /* VARCHAR, BLOB */
+int64_t lh_duck_i64(const struct lh_duck_rows *rows, size_t column);  /* BIGINT and narrower */
+uint64_t lh_duck_u64(const struct lh_duck_rows *rows, size_t column); /* UBIGINT and narrower */
+double lh_duck_f64(const struct lh_duck_rows *rows, size_t column);   /* DOUBLE, FLOAT */
 bool lh_duck_bool(const struct lh_duck_rows *rows, size_t column);
 lh_code lh_duck_rows_close(struct lh_duck_rows **rows, struct lh_error *err);
 
-/* What COPY ... (RETURN_STATS) says of one column of the file that it wrote. Borrowed for the call. */
+/* What COPY ... (RETURN_STATS) says of one column of the file that it wrote. Borrowed for the call.
+ */
 struct lh_duck_column_stats {
     lh_str path; /* quoted: "a", or "s"."c" for a member of a struct */
     lh_str min;  /* as text; ptr is NULL when there is none */
@@ -69,8 +70,8 @@ struct lh_duck_column_stats {
     bool has_nan; /* NaN stands in the column, beyond min and max */
 };
 
-/* Runs a trusted COPY ... TO 'file' (..., RETURN_STATS) that writes one file. on_column is called for
- * each column, in no order. */
+/* Runs a trusted COPY ... TO 'file' (..., RETURN_STATS) that writes one file. on_column is called
+ * for each column, in no order. */
 lh_code lh_duck_copy(struct lh_duck_conn *conn, const char *sql,
                      void (*on_column)(void *ctx, const struct lh_duck_column_stats *stats),
                      void *ctx, uint64_t *ret_rows, uint64_t *ret_bytes, struct lh_error *err);

@@ -67,11 +67,9 @@ static lh_code fail_in_two_parts(struct lh_error *err, lh_code code, lh_str mess
     lh_str first = message;
     (void)lh_str_next(&rest, '\n', &first);
     lh_code failed = lh_fail(err, code, "%.*s", LH_FMT(first));
-    while (rest.len > 0 && (*rest.ptr == '\n' || *rest.ptr == ' '))
+    while (rest.len > 0 && *rest.ptr == '\n')
         rest = lh_str_skip(rest, 1);
-    /* A plain text shows its place in the SQL, too; ours are shown by those who know the whole
-     * text. */
-    if (rest.len > 0 && !lh_str_starts(rest, "LINE "))
+    if (rest.len > 0)
         failed = lh_hint(err, "%.*s", LH_FMT(rest));
     return failed;
 }
@@ -99,6 +97,10 @@ static lh_code fail_by_prefix(struct lh_error *err, lh_str text)
     if (end == NULL)
         return lh_fail(err, LH_INTERNAL, "%.*s", LH_FMT(text));
     size_t type_len = (size_t)(end - text.ptr);
+    /* It shows its place in the SQL, too; ours are shown by those who know the whole text. */
+    const char *place = memmem(text.ptr, text.len, "\n\nLINE ", 7);
+    if (place != NULL)
+        text.len = (size_t)(place - text.ptr);
     return fail_by_type(err, lh_str_of(text.ptr, type_len),
                         lh_str_skip(text, type_len + sizeof(mark) - 1));
 }

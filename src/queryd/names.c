@@ -141,7 +141,7 @@ lh_code lh_names_apply(struct lh_names *names, const json_t *answer, struct lh_e
         lh_names_deinit(names);
         *names = fresh;
     }
-    free(names->cursor);
+    free(names->cursor); // NOLINT(clang-analyzer-unix.Malloc): of `fresh`, or the old one
     names->cursor = lh_strndup(cursor.ptr, cursor.len);
     return LH_OK;
 }

@@ -83,7 +83,8 @@ static int64_t address_space(const struct lh_pool *pool)
 #endif
 }
 
-static lh_code wait_ready(struct lh_pool *pool, int fd, struct lh_error *err)
+/* What the sandbox lacks goes into `missing` (may be NULL) of `size` bytes. */
+static lh_code wait_ready(int fd, char *missing, size_t size, struct lh_error *err)
 {
     LH_AUTO_BUF struct lh_buf payload = LH_BUF_INIT(LH_FRAME_MAX);
     uint32_t type = 0;
@@ -94,11 +95,11 @@ static lh_code wait_ready(struct lh_pool *pool, int fd, struct lh_error *err)
         return lh_fail_context(err, "a query worker does not start");
     }
     LH_AUTO_JSON json_t *root = NULL;
-    lh_str missing;
+    lh_str phrase;
     LH_TRY(lh_json_parse(lh_buf_str(&payload), &root, err));
-    LH_TRY(lh_json_need_str(root, "sandbox", &missing, err));
-    if (pool->missing[0] == '\0') /* the first start is alone; later ones say the same */
-        snprintf(pool->missing, sizeof(pool->missing), "%.*s", LH_FMT(missing));
+    LH_TRY(lh_json_need_str(root, "sandbox", &phrase, err));
+    if (missing != NULL)
+        snprintf(missing, size, "%.*s", LH_FMT(phrase));
     return LH_OK;
 }
 
@@ -138,8 +139,8 @@ static void worker_free(struct lh_pool_worker *worker, int64_t grace_ms)
     free(worker);
 }
 
-static lh_code worker_new(struct lh_pool *pool, struct lh_pool_worker **ret_worker,
-                          struct lh_error *err)
+static lh_code worker_new(struct lh_pool *pool, char *missing, size_t missing_size,
+                          struct lh_pool_worker **ret_worker, struct lh_error *err)
 {
     struct lh_pool_worker *worker = lh_calloc(1, sizeof(*worker));
     worker->process = (struct lh_worker){0, -1};
@@ -150,7 +151,7 @@ static lh_code worker_new(struct lh_pool *pool, struct lh_pool_worker **ret_work
     worker->spill_dir = lh_asprintf("%s/%" PRIu64, pool->spill_dir, number);
     lh_code code = spawn(pool, worker, err);
     if (code == LH_OK)
-        code = wait_ready(pool, worker->process.fd, err);
+        code = wait_ready(worker->process.fd, missing, missing_size, err);
     if (code != LH_OK) {
         worker_free(worker, 0);
         return code;
@@ -237,7 +238,7 @@ lh_code lh_pool_acquire(struct lh_pool *pool, lh_deadline deadline,
     lh_mutex_unlock(&pool->lock);
     if (code != LH_OK)
         return code;
-    if (worker == NULL && worker_new(pool, &worker, err) != LH_OK) {
+    if (worker == NULL && worker_new(pool, NULL, 0, &worker, err) != LH_OK) {
         lh_mutex_lock(&pool->lock);
         pool->live--;
         pthread_cond_signal(&pool->changed);
@@ -314,7 +315,7 @@ static bool start_warm(struct lh_pool *pool)
     struct lh_pool_worker *worker = NULL;
     pool->live++;
     lh_mutex_unlock(&pool->lock);
-    lh_code code = worker_new(pool, &worker, &err);
+    lh_code code = worker_new(pool, NULL, 0, &worker, &err);
     if (code != LH_OK)
         lh_log_error(LH_LOG_ERROR, "no query worker", &err);
     lh_mutex_lock(&pool->lock);
@@ -365,7 +366,7 @@ static lh_code pool_start(struct lh_pool *pool, struct lh_error *err)
     struct lh_pool_worker *first = NULL;
     LH_TRY(lh_make_dirs(pool->spill_dir, err));
     LH_TRY(lh_clear_dir(pool->spill_dir, err));
-    LH_TRY(worker_new(pool, &first, err));
+    LH_TRY(worker_new(pool, pool->missing, sizeof(pool->missing), &first, err));
     pool->live = 1;
     push_idle(pool, first);
     return lh_thread_start(&pool->keeper, "workers", run_keeper, pool, err);

@@ -92,9 +92,24 @@ static lh_code put_dataset(struct lh_buf *payload, const struct source *s, struc
     return LH_OK;
 }
 
-/* What AT says counts most, then "snapshots", then "as_of". */
+/* A time as SQL writes it: without a zone it is UTC, as everywhere in a query. */
+static lh_code read_time(lh_str text, char ret_text[LH_RFC3339_SIZE], struct lh_error *err)
+{
+    lh_time_ms time;
+    LH_AUTO_FREE char *in_utc = lh_asprintf("%.*sZ", LH_FMT(text));
+    if (!lh_parse_rfc3339(text, &time) && !lh_parse_rfc3339(lh_str_from(in_utc), &time)) {
+        LH_IGNORE(lh_fail(err, LH_INVALID_SQL, "AT takes a time, not '%.*s'", LH_FMT(text)),
+                  "the hint returns the code");
+        return lh_hint(err, "write it as 2026-01-31 or 2026-01-31T12:00:00Z");
+    }
+    lh_format_rfc3339(time, ret_text);
+    return LH_OK;
+}
+
+/* What AT says counts most, then "snapshots", then "as_of". `time_text` is room for the time. */
 static lh_code choose_when(const struct query *q, const json_t *table, const char *name,
-                           struct lh_when *ret_when, struct lh_error *err)
+                           char time_text[LH_RFC3339_SIZE], struct lh_when *ret_when,
+                           struct lh_error *err)
 {
     struct lh_when when = {.unit = LH_WHEN_PRESENT};
     lh_str unit, time;
@@ -106,7 +121,8 @@ static lh_code choose_when(const struct query *q, const json_t *table, const cha
         when.unit = LH_WHEN_SNAPSHOT;
     } else if (lh_str_is(unit, "timestamp")) {
         when.unit = LH_WHEN_TIME;
-        when.time = time.ptr;
+        LH_TRY(read_time(time, time_text, err));
+        when.time = time_text;
     } else if (wish != NULL) {
         when.unit = LH_WHEN_SNAPSHOT;
         when.snapshot = json_integer_value(wish);
@@ -129,11 +145,12 @@ static lh_code resolve_table(struct query *q, const json_t *table, struct lh_err
     bool in_main = schema.len == 0 || lh_str_eq_nocase(schema, LH_STR("main"));
     LH_AUTO_FREE char *full = in_main ? lh_strndup(name.ptr, name.len)
                                       : lh_asprintf("%.*s.%.*s", LH_FMT(schema), LH_FMT(name));
-    LH_TRY(choose_when(q, table, full, &when, err));
-
+    char time_text[LH_RFC3339_SIZE];
     struct source *s = &q->sources[q->source_count];
-    lh_code code = lh_datasets_get(q->queryd->datasets, lh_str_from(full), &when,
-                                   lh_run_deadline(q->run), &s->dataset, err);
+    lh_code code = choose_when(q, table, full, time_text, &when, err);
+    if (code == LH_OK)
+        code = lh_datasets_get(q->queryd->datasets, lh_str_from(full), &when,
+                               lh_run_deadline(q->run), &s->dataset, err);
     if (code == LH_INVALID_SQL)
         lh_sql_caret(q->request->sql, (size_t)offset, err);
     if (code != LH_OK)
@@ -183,6 +200,8 @@ static lh_code resolve(struct query *q, lh_str payload, struct lh_error *err)
     LH_TRY(lh_json_parse(payload, &root, err));
     LH_TRY(lh_json_need_array(root, "tables", &tables, err));
     LH_TRY(lh_json_opt_bool(root, "show_tables", &show_tables, err));
+    if (q->sources != NULL)
+        return lh_fail(err, LH_INTERNAL, "a worker asked twice for datasets");
     LH_TRY(lh_datasets_sync(q->queryd->datasets, lh_run_deadline(q->run), err));
     q->sources = lh_calloc(json_array_size(tables) + 1, sizeof(*q->sources));
     size_t index;
@@ -280,6 +299,8 @@ static enum outcome converse(struct query *q, int fd, lh_code *ret_code, struct 
         }
         if (step == LH_OK || code != LH_OK)
             continue;
+        if (step == LH_CANCELLED && type == LH_QUERY_TABLES)
+            continue; /* it died meanwhile: the next frame will not come */
         code = step;
         *err = failure;
         if (!over)
@@ -313,20 +334,19 @@ static lh_code exchange(struct query *q, struct lh_pool_worker *worker, enum out
     uint64_t number = lh_run_attach(q->run, fd, lh_pool_worker_pid(worker));
     enum outcome outcome = ANSWERED;
     lh_code code = send_start(q, number, err);
-    if (code == LH_OK)
+    if (code == LH_CANCELLED) { /* it died while it was idle */
+        outcome = DIED;
+        code = LH_OK;
+    } else if (code == LH_OK) {
         outcome = converse(q, fd, &code, err);
-    else if (code == LH_CANCELLED)
-        outcome = DIED, code = LH_OK;
+    }
     lh_run_detach(q->run);
 
-    *ret_again = false;
-    if (outcome == DIED && code == LH_OK) {
-        if (!gave_up(q->run)) {
-            *ret_again = !q->begun;
-            code = fail_dead(lh_pool_worker_signal(worker), err);
-        } else {
-            code = lh_fail(err, LH_CANCELLED, "the query was ended");
-        }
+    if (outcome == DIED && code == LH_OK && gave_up(q->run)) {
+        code = lh_fail(err, LH_CANCELLED, "the query was ended");
+    } else if (outcome == DIED && code == LH_OK) {
+        *ret_again = !q->begun;
+        code = fail_dead(lh_pool_worker_signal(worker), err);
     } else if (code == LH_IO && !q->begun) {
         /* A file is gone: what we know of the datasets may be old. */
         *ret_again = true;

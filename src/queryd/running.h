@@ -28,10 +28,10 @@ enum lh_run_end {
 /* `on_end` is called from any thread after a query was told to end. */
 lh_code lh_running_open(void (*on_end)(void *ctx), void *ctx, struct lh_running **ret_running,
                         struct lh_error *err);
-void lh_running_close(struct lh_running *running); /* no query is left; accepts NULL */
+void lh_running_close(struct lh_running *all); /* no query is left; accepts NULL */
 
 /* Lists a query until lh_run_finish; its id is new. */
-struct lh_run *lh_run_start(struct lh_running *running, lh_str sql, int64_t timeout_ms);
+struct lh_run *lh_run_start(struct lh_running *all, lh_str sql, int64_t timeout_ms);
 void lh_run_finish(struct lh_run *run);
 
 const char *lh_run_id(const struct lh_run *run);
@@ -49,11 +49,11 @@ lh_code lh_run_send(struct lh_run *run, uint32_t type, lh_str payload, struct lh
 /* Tells the query to end; the first reason counts. thread-safe, does not block. */
 void lh_run_stop(struct lh_run *run, enum lh_run_end reason);
 /* False when there is no such query. */
-bool lh_running_cancel(struct lh_running *running, lh_str id);
+bool lh_running_cancel(struct lh_running *all, lh_str id);
 enum lh_run_end lh_run_ended(struct lh_run *run);
 
 /* [{"query_id","sql","state","elapsed_ms"}], the oldest first; the text is cut. Appended to out. */
-void lh_running_list(struct lh_running *running, struct lh_buf *out);
-size_t lh_running_count(struct lh_running *running);
+void lh_running_list(struct lh_running *all, struct lh_buf *out);
+size_t lh_running_count(struct lh_running *all);
 
 #endif

@@ -373,7 +373,6 @@ static bool is_show_tables(const struct lh_ast *ast, uint32_t query)
     uint32_t from = lh_ast_member(ast, query, "from_table");
     return lh_ast_is(ast, lh_ast_member(ast, from, "type"), "SHOW_REF") &&
            lh_ast_is_null(ast, lh_ast_member(ast, from, "query")) &&
-           lh_ast_is(ast, lh_ast_member(ast, from, "show_type"), "SHOW_UNQUALIFIED") &&
            lh_ast_is(ast, lh_ast_member(ast, from, "table_name"), "\\\"tables\\\"");
 }
 

@@ -561,7 +561,7 @@ class Endings(Queryd):
     def test_drain(self):
         service = self.queryd()
         thread, result = self.in_background(
-            self.sql, service, "SELECT count(*) FROM range(20000) a, range(20000) b WHERE a.range + b.range = 7")
+            self.sql, service, "SELECT count(*) FROM range(8000) a, range(20000) b WHERE a.range + b.range = 7")
         self.wait(lambda: service.get("/sql").json()["items"])
         self.assertEqual(service.stop(), 0)
         thread.join()

@@ -397,7 +397,8 @@ static void test_statements(void **state)
         assert_int_equal(
             lh_duck_prepare(f->conn, cases[i].sql, LH_DUCK_SELECT, &statement, &position, &err),
             cases[i].code);
-        assert_int_equal(position, cases[i].position);
+        if (strncmp(lh_duck_version(), "v1.4", 4) != 0) /* that one tells no positions here */
+            assert_int_equal(position, cases[i].position);
         assert_null(statement);
     }
 }

@@ -453,7 +453,6 @@ static void test_refused(void **state)
         "SHOW DATABASES",
         "SHOW ALL TABLES",
         "SHOW TABLES FROM main",
-        "SHOW SCHEMAS",
         "SHOW VARIABLES",
         "FROM (SHOW TABLES)",
         "SELECT * FROM (SHOW DATABASES)",
