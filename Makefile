@@ -10,6 +10,7 @@ MAKEFLAGS += --no-print-directory
 PREFIX ?= /usr/local
 DATA ?= lakehouse-data
 JOBS ?= $(shell nproc)
+# make asan R=unit.base: only the tests whose name matches
 # make fuzz T=guard S=60: one target, sixty seconds
 T ?= all
 S ?= 30
@@ -31,12 +32,12 @@ test-all: test asan tsan
 asan: bootstrap-ci
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan -j $(JOBS)
-	@tools/with-sanitizers ctest --preset asan -j $(JOBS) $(ARGS)
+	@tools/with-sanitizers ctest --preset asan -j $(JOBS) -R '$(or $(R),.)'
 
 tsan: bootstrap-ci
 	@cmake --preset tsan >/dev/null
 	@cmake --build --preset tsan -j $(JOBS)
-	@tools/with-sanitizers ctest --preset tsan -j $(JOBS) $(ARGS)
+	@tools/with-sanitizers ctest --preset tsan -j $(JOBS) -R '$(or $(R),.)'
 
 fuzz: bootstrap-ci
 	@cmake --preset fuzz >/dev/null

@@ -11,9 +11,9 @@ function(lh_pkg name module)
   target_link_libraries(lh_dep_${name} INTERFACE PkgConfig::LH_${name})
 endfunction()
 lh_pkg(jansson jansson)
-lh_pkg(uuid uuid)
 lh_pkg(microhttpd libmicrohttpd)
 lh_pkg(sqlite sqlite3)
+lh_pkg(zstd libzstd)
 
 # xxhash and toml++ are used as headers only.
 find_path(LH_XXHASH_INCLUDE xxhash.h REQUIRED)

@@ -112,6 +112,7 @@ static const char *shown_row(const struct lh_table *table, uint64_t i)
 {
     if (i < table->half)
         return table->first[i];
+    LH_CHECK(table->half > 0); /* rows are kept */
     uint64_t last_count = lh_table_rows_shown(table) - table->half;
     uint64_t oldest = table->row_count - table->half - last_count;
     return table->last[(oldest + i - table->half) % table->half];

@@ -171,7 +171,7 @@ static void take_stats(void *ctx, const struct lh_duck_column_stats *stats)
 
 lh_code lh_convert_copy(struct lh_conversion *c, lh_str select, struct lh_error *err)
 {
-    LH_AUTO_BUF struct lh_buf sql = LH_BUF_INIT(2 * LH_SQL_MAX);
+    LH_AUTO_BUF struct lh_buf sql = LH_BUF_INIT((size_t)2 * LH_SQL_MAX);
     forget_stats(c);
     lh_buf_printf(&sql, "COPY (%.*s) TO ", LH_FMT(select));
     lh_duck_quote_literal(&sql, lh_str_from(c->output));

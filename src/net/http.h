@@ -1,6 +1,6 @@
 /*
- * What server and client share about HTTP: methods, headers, status lines, ranges, conditions. Pure:
- * no I/O, no library.
+ * What server and client share about HTTP: methods, headers, status lines, ranges, conditions.
+ * Pure: no I/O, no library.
  */
 #ifndef LH_NET_HTTP_H
 #define LH_NET_HTTP_H
@@ -34,14 +34,15 @@ struct lh_http_header {
 /* A token of RFC 9110 section 5.6.2: what a header's name is made of. */
 bool lh_http_is_token(lh_str text);
 
-/* True for headers that concern one connection only and are never passed on (RFC 9110 section 7.6.1);
- * `connection` is the value of the Connection header, whose names are also meant. */
+/* True for headers that concern one connection only and are never passed on (RFC 9110
+ * section 7.6.1); `connection` is the value of the Connection header, whose names are also meant.
+ */
 bool lh_http_is_hop_by_hop(lh_str name, lh_str connection);
 
 /* One range of bytes (RFC 9110 section 14.1.2) against an object of `size` bytes. */
 enum lh_range_result { LH_RANGE_WHOLE, LH_RANGE_PART, LH_RANGE_UNSATISFIABLE };
-/* Anything that is not one well-formed bytes range counts as no range at all (LH_RANGE_WHOLE), as the
- * RFC allows; on LH_RANGE_PART *ret_offset and *ret_len are set, and len > 0. */
+/* Anything that is not one well-formed bytes range counts as no range at all (LH_RANGE_WHOLE), as
+ * the RFC allows; on LH_RANGE_PART *ret_offset and *ret_len are set, and len > 0. */
 enum lh_range_result lh_http_range(lh_str range, uint64_t size, uint64_t *ret_offset,
                                    uint64_t *ret_len);
 

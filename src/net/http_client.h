@@ -27,7 +27,8 @@ lh_code lh_http_client_new(const struct lh_http_client_options *options,
                            struct lh_http_client **ret_client, struct lh_error *err);
 void lh_http_client_free(struct lh_http_client *client); /* no call may be under way */
 
-/* Where an answer goes. Each callback may block; a failure that it returns ends the call with it. */
+/* Where an answer goes. Each callback may block; a failure that it returns ends the call with it.
+ */
 struct lh_http_sink {
     void *ctx;
     /* Once, before the first byte of the body. Headers are borrowed for the call. May be NULL. */
@@ -57,10 +58,10 @@ struct lh_http_call {
     const void *cancel_ctx;
 };
 
-/* Performs the call. Any HTTP status is a success here. Failures: LH_UNAVAILABLE (no connection could
- * be made, or the peer closed before it answered), LH_BAD_UPSTREAM (no valid HTTP, or the answer broke
- * off), LH_TIMEOUT, LH_CANCELLED, or what a callback returned. A request that is safe to repeat and
- * failed on a stale keep-alive connection before its first byte is repeated once. */
+/* Performs the call. Any HTTP status is a success here. Failures: LH_UNAVAILABLE (no connection
+ * could be made, or the peer closed before it answered), LH_BAD_UPSTREAM (no valid HTTP, or the
+ * answer broke off), LH_TIMEOUT, LH_CANCELLED, or what a callback returned. A request that is safe
+ * to repeat and failed on a stale keep-alive connection before its first byte is repeated once. */
 lh_code lh_http_call(struct lh_http_client *client, const struct lh_http_call *call,
                      const struct lh_http_sink *sink, int *ret_status, struct lh_error *err);
 
@@ -68,7 +69,8 @@ lh_code lh_http_call(struct lh_http_client *client, const struct lh_http_call *c
 lh_code lh_http_call_buf(struct lh_http_client *client, const struct lh_http_call *call,
                          struct lh_buf *body, int *ret_status, struct lh_error *err);
 
-/* A service's problem+json (or any other error answer) as our error: code by its word, message, hint. */
+/* A service's problem+json (or any other error answer) as our error: code by its word, message,
+ * hint. */
 lh_code lh_http_fail_from_answer(int status, lh_str body, const char *who, struct lh_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * The HTTP server. A handler is straight-line blocking C: it reads the body, works, writes the answer.
+ * The HTTP server. A handler is straight-line blocking C: it reads the body, works, writes the
+ * answer.
  *
  *   static lh_code get_object(void *service, struct lh_http_exchange *x, struct lh_error *err)
  *   {
@@ -10,8 +11,8 @@
  *
  * A handler that returns a failure before a byte of its answer has left gets that failure sent as
  * application/problem+json (a stream is held back until some KiB have gathered or 100 ms are over);
- * one that fails after that has its connection cut, so that a broken stream never looks like a short
- * success.
+ * one that fails after that has its connection cut, so that a broken stream never looks like a
+ * short success.
  *
  * Threads: one or two event threads own all sockets (libmicrohttpd, only in http_server_mhd.c).
  * Handlers run on a bounded pool of workers that grows on demand and shrinks when idle; a route
@@ -51,8 +52,9 @@ enum lh_route_flags {
 
 /* What the route is, for the dispatcher and for /openapi.json alike. */
 struct lh_route {
-    unsigned methods;    /* one of enum lh_http_method, or several; GET implies HEAD */
-    const char *pattern; /* "/catalog/datasets/{name}/history"; a last "{key*}" takes the whole rest */
+    unsigned methods; /* one of enum lh_http_method, or several; GET implies HEAD */
+    const char
+        *pattern; /* "/catalog/datasets/{name}/history"; a last "{key*}" takes the whole rest */
     lh_http_handler handler;
     unsigned flags;
     const char *query;   /* names of query parameters, "prefix limit cursor"; others get 400 */
@@ -76,13 +78,13 @@ struct lh_http_server_options {
     size_t connections_max;        /* beyond: 503 and close */
     size_t connections_per_ip_max; /* 0 = no limit */
     size_t workers_max;
-    size_t queue_max;           /* exchanges waiting for a worker */
-    int64_t header_timeout_ms;  /* until the header is complete */
-    int64_t idle_timeout_ms;    /* without a byte; at least header_timeout_ms is taken */
-    int64_t body_rate_min;      /* bytes a second, over body_rate_window_ms */
+    size_t queue_max;          /* exchanges waiting for a worker */
+    int64_t header_timeout_ms; /* until the header is complete */
+    int64_t idle_timeout_ms;   /* without a byte; at least header_timeout_ms is taken */
+    int64_t body_rate_min;     /* bytes a second, over body_rate_window_ms */
     int64_t body_rate_window_ms;
-    int64_t drain_timeout_ms;   /* for requests in flight, on stop */
-    int64_t body_bytes_max;     /* of routes that do not set their own; beyond: 413 before reading */
+    int64_t drain_timeout_ms; /* for requests in flight, on stop */
+    int64_t body_bytes_max;   /* of routes that do not set their own; beyond: 413 before reading */
     size_t target_bytes_max;
     size_t header_bytes_max;
     size_t header_count_max;
@@ -124,7 +126,8 @@ void lh_http_openapi(const struct lh_route *routes, size_t count, const char *se
 
 enum lh_http_method lh_http_method(const struct lh_http_exchange *x);
 lh_str lh_http_target(const struct lh_http_exchange *x); /* raw, path and query, as it came */
-/* A {name} of the pattern, decoded exactly once (may hold any byte but is checked for bad escapes). */
+/* A {name} of the pattern, decoded exactly once (may hold any byte but is checked for bad escapes).
+ */
 lh_str lh_http_param(const struct lh_http_exchange *x, const char *name);
 /* A query parameter, decoded. False when absent; a name without '=' is present and empty. */
 bool lh_http_query(const struct lh_http_exchange *x, const char *name, lh_str *ret);
@@ -150,8 +153,8 @@ void lh_http_on_cancel(struct lh_http_exchange *x, void (*on_cancel)(void *ctx),
 
 /* Content-Length, or -1 when the body is chunked, or 0 when there is none. */
 int64_t lh_http_body_length(const struct lh_http_exchange *x);
-/* Raises or lowers the limit of this body; before the first read. LH_TOO_LARGE when Content-Length is
- * beyond it already. A client that waits for 100-continue is let on by the first read only. */
+/* Raises or lowers the limit of this body; before the first read. LH_TOO_LARGE when Content-Length
+ * is beyond it already. A client that waits for 100-continue is let on by the first read only. */
 lh_code lh_http_body_limit(struct lh_http_exchange *x, int64_t bytes_max, struct lh_error *err);
 /* Next bytes, at most `max`; *ret_len = 0 at the end. Blocks. LH_CANCELLED, LH_INCOMPLETE_BODY,
  * LH_REQUEST_TIMEOUT, LH_TOO_LARGE. */
@@ -182,9 +185,9 @@ lh_code lh_http_reply_json(struct lh_http_exchange *x, int status, struct lh_buf
 lh_code lh_http_reply_error(struct lh_http_exchange *x, const struct lh_error *failure,
                             struct lh_error *err);
 
-/* Streams. length -1 = unknown (chunked). HEAD and 304: the bytes written are counted and dropped, and
- * none need be written; the length is stated (for 304 it must be that of the object, RFC 9110 section
- * 8.6: start it with the length rather than by lh_http_reply_empty). */
+/* Streams. length -1 = unknown (chunked). HEAD and 304: the bytes written are counted and dropped,
+ * and none need be written; the length is stated (for 304 it must be that of the object, RFC 9110
+ * section 8.6: start it with the length rather than by lh_http_reply_empty). */
 lh_code lh_http_start(struct lh_http_exchange *x, int status, const char *content_type,
                       int64_t length, struct lh_error *err);
 /* Blocks while the window is full. LH_CANCELLED when the client is gone. */

@@ -287,7 +287,7 @@ static lh_code listen_on(const char *host, uint16_t port, int *ret_fd, struct lh
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
     if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
         return 0;

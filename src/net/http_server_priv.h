@@ -121,7 +121,7 @@ struct lh_http_exchange {
     bool http_1_0;
     bool expects_continue;
     bool on_event_thread; /* an INLINE handler runs */
-    bool head_seen; /* the request counts: its header is complete */
+    bool head_seen;       /* the request counts: its header is complete */
     lh_str target, path, query;
     struct lh_http_header *headers;
     size_t header_count;

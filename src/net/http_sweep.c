@@ -39,7 +39,7 @@ enum {
     WAKE_SERIAL = 0, /* no exchange has it */
 };
 
-static const int64_t ns_per_ms = 1000 * 1000;
+static const int64_t ns_per_ms = 1000000;
 
 /* ---- connections ---- */
 

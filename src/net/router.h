@@ -1,6 +1,7 @@
 /*
- * From method and raw path to a route. Pure. Patterns are matched segment by segment on the raw path,
- * so an encoded slash (%2F) never splits a segment; parameters are decoded exactly once afterwards.
+ * From method and raw path to a route. Pure. Patterns are matched segment by segment on the raw
+ * path, so an encoded slash (%2F) never splits a segment; parameters are decoded exactly once
+ * afterwards.
  */
 #ifndef LH_NET_ROUTER_H
 #define LH_NET_ROUTER_H
@@ -16,8 +17,8 @@ struct lh_route_match {
     size_t param_count;
 };
 
-/* LH_ROUTE_NOT_FOUND, or LH_METHOD_NOT_ALLOWED with the allowed methods in *ret_allowed (a mask). The
- * first route of the table that fits wins, so special routes stand before general ones. */
+/* LH_ROUTE_NOT_FOUND, or LH_METHOD_NOT_ALLOWED with the allowed methods in *ret_allowed (a mask).
+ * The first route of the table that fits wins, so special routes stand before general ones. */
 lh_code lh_router_match(const struct lh_route *routes, size_t count, enum lh_http_method method,
                         lh_str raw_path, struct lh_route_match *ret_match, unsigned *ret_allowed,
                         struct lh_error *err);

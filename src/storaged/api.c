@@ -67,7 +67,7 @@ static bool add_entry(void *ctx, lh_str name, const struct lh_store_info *info, 
 static lh_code reply_listing(struct lh_http_exchange *x, struct listing *listing,
                              const char *cursor, struct lh_error *err)
 {
-    LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(2 * LIST_BYTES_MAX);
+    LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT((size_t)2 * LIST_BYTES_MAX);
     struct lh_json json = LH_JSON_TO(&body);
     lh_json_array_end(&listing->items_json);
     lh_json_array_end(&listing->prefixes_json);

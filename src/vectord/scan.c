@@ -329,7 +329,7 @@ static size_t find_member(const struct lh_scan_member *members, size_t count, lh
 static lh_code fail_unknown(const struct lh_scan_member *members, size_t count, const char *what,
                             lh_str name, struct lh_error *err)
 {
-    const char *names[MEMBERS_MAX];
+    const char *names[MEMBERS_MAX] = {NULL};
     for (size_t i = 0; i < count; i++)
         names[i] = members[i].name;
     size_t shown = name.len < 64 ? name.len : 64;
@@ -347,7 +347,7 @@ lh_code lh_scan_object(struct lh_scan *scan, const struct lh_scan_member *member
         return lh_scan_fail(scan, err, "object");
     bool empty = lh_scan_take(scan, '}');
     while (!empty) {
-        lh_str name;
+        lh_str name = LH_STR_NONE;
         LH_TRY(lh_scan_string(scan, &name, err));
         size_t at = find_member(members, count, name);
         if (at == count)

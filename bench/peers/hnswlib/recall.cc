@@ -1,7 +1,8 @@
-// The peer of bench/recall/vectord/recall.c: hnswlib (Debian: libhnswlib-dev), the same files, settings,
-// passes and output. Compiled for this machine's processor, which flatters it.
+// The peer of bench/recall/vectord/recall.c: hnswlib (Debian: libhnswlib-dev), the same files,
+// settings, passes and output. Compiled for this machine's processor, which flatters it.
 //
-//   c++ -O3 -march=native recall.cc -o recall && ./recall BASE.f32 QUERY.f32 DIMENSION cosine|l2|ip [ROWS]
+//   c++ -O3 -march=native recall.cc -o recall && ./recall BASE.f32 QUERY.f32 DIMENSION cosine|l2|ip
+//   [ROWS]
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -13,20 +14,24 @@
 
 #include <hnswlib/hnswlib.h>
 
-namespace {
+namespace
+{
 
 constexpr size_t K = 10, PASSES = 3, M = 16, EF_CONSTRUCTION = 200;
 
-double now_s() {
+double now_s()
+{
     using namespace std::chrono;
     return duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
-std::vector<float> read_rows(const char *path, size_t dimension, bool normalise) {
+std::vector<float> read_rows(const char *path, size_t dimension, bool normalise)
+{
     std::ifstream file(path, std::ios::binary | std::ios::ate);
     std::vector<float> values(size_t(file.tellg()) / sizeof(float));
     file.seekg(0);
-    file.read(reinterpret_cast<char *>(values.data()), std::streamsize(values.size() * sizeof(float)));
+    file.read(reinterpret_cast<char *>(values.data()),
+              std::streamsize(values.size() * sizeof(float)));
     for (size_t row = 0; normalise && row < values.size(); row += dimension) {
         double squares = 0;
         for (size_t i = 0; i < dimension; i++)
@@ -39,7 +44,8 @@ std::vector<float> read_rows(const char *path, size_t dimension, bool normalise)
 
 } // namespace
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc < 5)
         return 2;
     const size_t dimension = std::strtoul(argv[3], nullptr, 10);
@@ -59,8 +65,8 @@ int main(int argc, char **argv) {
     double start = now_s();
     for (size_t i = 0; i < count; i++)
         graph.addPoint(base.data() + i * dimension, i);
-    std::printf("{\"rows\":%zu,\"dimension\":%zu,\"metric\":\"%s\",\"build_s\":%.2f}\n", count, dimension,
-                metric.c_str(), now_s() - start);
+    std::printf("{\"rows\":%zu,\"dimension\":%zu,\"metric\":\"%s\",\"build_s\":%.2f}\n", count,
+                dimension, metric.c_str(), now_s() - start);
 
     hnswlib::BruteforceSearch<float> exact(space.get(), count);
     for (size_t i = 0; i < count; i++)

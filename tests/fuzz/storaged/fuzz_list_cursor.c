@@ -1,6 +1,6 @@
 /*
- * The cursor of a listing: what is accepted is what we would have written, for that listing and no other.
- * Input: prefix, NUL, delimiter, NUL, cursor.
+ * The cursor of a listing: what is accepted is what we would have written, for that listing and no
+ * other. Input: prefix, NUL, delimiter, NUL, cursor.
  */
 #include "storaged/cursor.h"
 
