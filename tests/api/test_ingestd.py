@@ -518,6 +518,7 @@ class Load(Ingestd):
 
     def test_list_full_house_and_hang_up(self):
         first = self.slow_upload("one", b"a,b\n1,2\n")
+        self.wait_jobs(1)
         second = self.slow_upload("two", b"a,b\n")
         items = self.wait_jobs(2)
         self.assertEqual([item["dataset"] for item in items], ["one", "two"])
