@@ -49,8 +49,7 @@ struct lh_log_figures {
     uint64_t sequence;          /* the last that is durable */
     uint64_t snapshot_sequence; /* the last that the snapshot covers */
     uint64_t snapshot_bytes;
-    uint64_t log_bytes;  /* of the objects behind the snapshot */
-    uint64_t first_kept; /* lowest sequence that may still exist as an object */
+    uint64_t log_bytes; /* of the objects behind the snapshot */
 };
 
 struct lh_collection {
@@ -67,6 +66,7 @@ struct lh_collection {
     struct lh_write *first, **last; /* waiting writes, oldest first */
     struct lh_log_figures figures;
     struct lh_buf pending;  /* durability async: changes that no log object holds yet */
+    lh_deadline idle_after; /* without changes until then, the log is folded early */
     lh_deadline fold_after; /* not before; set when one failed */
     lh_deadline load_after;
 

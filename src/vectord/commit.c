@@ -88,6 +88,7 @@ static void count_log_object(struct lh_collection *collection, uint64_t bytes)
     lh_mutex_lock(&collection->mutex);
     collection->figures.sequence++;
     collection->figures.log_bytes += bytes;
+    collection->idle_after = lh_deadline_in_ms(collection->commons->settings->fold_idle);
     lh_mutex_unlock(&collection->mutex);
 }
 

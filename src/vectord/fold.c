@@ -18,7 +18,9 @@ enum {
     REBUILD_DEAD_PERCENT = 30,
     REBUILD_DEAD_MIN = 256,      /* below, nothing is gained */
     REBUILD_LAST_SLOTS_MAX = 64, /* copied while writers wait */
-    REBUILD_ROUNDS_MAX = 6,      /* then the rest, however much: writers are as fast as we are */
+    IDLE_FOLD_BYTES_MIN = 1 << 20,
+    IDLE_FOLD_PARTS = 8,    /* of the snapshot */
+    REBUILD_ROUNDS_MAX = 6, /* then the rest, however much: writers are as fast as we are */
 };
 
 bool lh_collection_wants_rebuild(struct lh_collection *collection)
@@ -30,6 +32,19 @@ bool lh_collection_wants_rebuild(struct lh_collection *collection)
            (uint64_t)stats.dead * 100 > slots * REBUILD_DEAD_PERCENT;
 }
 
+/* A log that is worth it is folded when writers rest: then the next start is a read, not a build.
+ */
+static bool wants_idle_fold(struct lh_collection *collection)
+{
+    lh_mutex_lock(&collection->mutex);
+    const struct lh_log_figures *figures = &collection->figures;
+    bool wants = figures->log_bytes >= IDLE_FOLD_BYTES_MIN &&
+                 figures->log_bytes * IDLE_FOLD_PARTS >= figures->snapshot_bytes &&
+                 lh_deadline_passed(collection->idle_after);
+    lh_mutex_unlock(&collection->mutex);
+    return wants;
+}
+
 bool lh_collection_wants_fold(struct lh_collection *collection)
 {
     struct lh_collection_stats stats;
@@ -38,7 +53,7 @@ bool lh_collection_wants_fold(struct lh_collection *collection)
     uint64_t objects = stats.figures.sequence - stats.figures.snapshot_sequence;
     return collection->commons->store != NULL && stats.state == LH_COLLECTION_READY &&
            (stats.figures.log_bytes >= (uint64_t)settings->fold_log_bytes ||
-            objects >= (uint64_t)settings->fold_log_objects);
+            objects >= (uint64_t)settings->fold_log_objects || wants_idle_fold(collection));
 }
 
 /* ---- rebuilding ---- */

@@ -20,7 +20,7 @@ static size_t blocks_max(const struct lh_hnsw_options *options)
 size_t lh_hnsw_slot_bytes(const struct lh_hnsw_options *options)
 {
     size_t row = lh_row_floats(options->dim_count) * sizeof(float);
-    size_t links = 2 * options->m * sizeof(int32_t);
+    size_t links = (size_t)2 * options->m * sizeof(int32_t);
     size_t upper = options->m * sizeof(int32_t) / (options->m - 1);
     /* upper_base and parents, levels and children, and a bit that counts as a byte */
     return row + links + upper + 2 * sizeof(int32_t) + 2 + 1;

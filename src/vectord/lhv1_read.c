@@ -75,7 +75,7 @@ const struct lh_vindex_config *lh_lhv1_reader_config(const struct lh_lhv1_reader
 static lh_code need_u64(const json_t *object, const char *key, uint64_t max, uint64_t *ret,
                         struct lh_error *err)
 {
-    int64_t value;
+    int64_t value = 0;
     LH_TRY(lh_json_need_i64(object, key, &value, err));
     if (value < 0 || (uint64_t)value > max)
         return lh_fail(err, LH_CORRUPT, "'%s' is out of range", key);
@@ -112,8 +112,8 @@ static lh_code need_text(const json_t *object, const char *key, char *out, size_
 static lh_code read_config(struct lh_lhv1_reader *reader, const json_t *root, struct lh_error *err)
 {
     struct lh_vindex_config *config = &reader->config;
-    uint64_t dimension, m, ef_construction;
-    lh_str metric, quantization, created;
+    uint64_t dimension = 0, m = 0, ef_construction = 0;
+    lh_str metric = LH_STR_NONE, quantization = LH_STR_NONE, created = LH_STR_NONE;
     LH_TRY(need_text(root, "name", config->name, sizeof(config->name), err));
     LH_TRY(need_text(root, "uuid", config->uuid, sizeof(config->uuid), err));
     LH_TRY(need_u64(root, "dimension", DIMENSION_MAX, &dimension, err));
@@ -232,8 +232,8 @@ static lh_code make_index(struct lh_lhv1_reader *reader, struct lh_error *err)
 static lh_code read_document(struct lh_lhv1_reader *reader, const json_t *root,
                              struct lh_error *err)
 {
-    uint64_t version, count, dead_count, entry_level;
-    int64_t entry;
+    uint64_t version = 0, count = 0, dead_count = 0, entry_level = 0;
+    int64_t entry = -1;
     LH_TRY(need_u64(root, "version", UINT32_MAX, &version, err));
     if (version != LH_LHV1_VERSION)
         return lh_fail(err, LH_CORRUPT, "its version is %llu, this program reads %d",

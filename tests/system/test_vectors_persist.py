@@ -382,6 +382,18 @@ class Persist(TestCase):
         self.assertFindsItself(vectors[1200:])
         self.assertEqual(self.vectors.get("/vectors/docs/items/2000").json()["metadata"], {"i": 2000})
 
+    def test_a_resting_log_is_folded(self):
+        self.start(**{"vectord.fold_idle": "500ms"})
+        self.create("small")
+        self.add("small", [{"id": "a", "vector": [1] * DIMENSION}])
+        self.create()
+        vectors = clustered(self.random, 4000, DIMENSION)
+        add_all(self.vectors, "docs", vectors, metadata=lambda i: {"text": "x" * 250})
+        self.wait_for("the fold", lambda: self.stats()["log_objects"] == 0)
+        self.assertEqual(self.stats("small")["log_objects"], 1)  # not worth it
+        self.restart()
+        self.assertFindsItself(vectors)
+
     def test_the_snapshot_is_what_the_format_says(self):
         self.start(**{"vectord.fold_log_objects": 1})
         self.create()
