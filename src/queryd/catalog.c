@@ -212,8 +212,8 @@ static lh_code look_up(struct lh_datasets *d, lh_str name, char **ret_name,
     if (code == LH_OK) {
         *ret_name = lh_strdup(entry->name);
         *ret_known = entry->dataset != NULL ? lh_dataset_ref(entry->dataset) : NULL;
-        *ret_present = entry->dataset != NULL && entry->dataset->snapshot >= entry->snapshot &&
-                       strcmp(entry->dataset->id, entry->dataset_id) == 0;
+        *ret_present =
+            entry->dataset != NULL && strcmp(entry->dataset->version, entry->version) == 0;
     }
     lh_mutex_unlock(&d->lock);
     return code;
@@ -227,9 +227,7 @@ static void remember(struct lh_datasets *d, struct lh_dataset *dataset)
     lh_mutex_lock(&d->lock);
     d->stats.fetches++;
     if (lh_names_find(&d->names, lh_str_from(dataset->name), &entry, &unused) == LH_OK &&
-        strcmp(entry->name, dataset->name) == 0 &&
-        (entry->dataset == NULL || entry->dataset->snapshot <= dataset->snapshot ||
-         strcmp(entry->dataset->id, dataset->id) != 0)) {
+        strcmp(entry->name, dataset->name) == 0) {
         old = entry->dataset;
         entry->dataset = lh_dataset_ref(dataset);
     }

@@ -50,12 +50,14 @@ static lh_code parse_columns(struct lh_dataset *d, const json_t *answer, struct 
 
 static lh_code parse(struct lh_dataset *d, const json_t *answer, struct lh_error *err)
 {
-    lh_str name, id;
+    lh_str name, id, version;
     LH_TRY(lh_json_need_str(answer, "dataset", &name, err));
     LH_TRY(lh_json_need_str(answer, "dataset_id", &id, err));
+    LH_TRY(lh_json_need_str(answer, "version", &version, err));
     LH_TRY(lh_json_need_i64(answer, "snapshot", &d->snapshot, err));
     d->name = lh_strndup(name.ptr, name.len);
     d->id = lh_strndup(id.ptr, id.len);
+    d->version = lh_strndup(version.ptr, version.len);
     LH_TRY(parse_columns(d, answer, err));
     return parse_files(d, answer, err);
 }
@@ -94,6 +96,7 @@ void lh_dataset_unref(struct lh_dataset *d)
     json_decref(d->columns);
     free(d->name);
     free(d->id);
+    free(d->version);
     free(d);
 }
 

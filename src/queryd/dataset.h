@@ -23,6 +23,7 @@ struct lh_dataset {
     atomic_uint references;
     char *name; /* canonical: "x" or "namespace.x" */
     char *id;
+    char *version; /* names one commit: numbers of snapshots begin anew with a new dataset */
     int64_t snapshot;
     json_t *columns; /* [{"name","type"}] */
     struct lh_dataset_file *files;

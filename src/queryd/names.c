@@ -29,7 +29,7 @@ static size_t lower_bound(const struct lh_names *names, const char *name)
 static void entry_deinit(struct lh_name *entry)
 {
     free(entry->name);
-    free(entry->dataset_id);
+    free(entry->version);
     lh_dataset_unref(entry->dataset);
 }
 
@@ -45,16 +45,16 @@ void lh_names_deinit(struct lh_names *names)
 /* ---- changes ---- */
 
 struct change {
-    lh_str name, id, op;
+    lh_str name, version, op;
     int64_t snapshot;
 };
 
 static lh_code read_change(const json_t *item, struct change *ret, struct lh_error *err)
 {
-    struct change c = {.snapshot = 0};
+    struct change c = {.version = LH_STR("")};
     LH_TRY(lh_json_need_str(item, "dataset", &c.name, err));
-    LH_TRY(lh_json_need_str(item, "dataset_id", &c.id, err));
     LH_TRY(lh_json_need_str(item, "op", &c.op, err));
+    LH_TRY(lh_json_opt_str(item, "version", &c.version, err)); /* a delete has none */
     LH_TRY(lh_json_opt_i64(item, "snapshot", &c.snapshot, err));
     *ret = c;
     return LH_OK;
@@ -76,7 +76,7 @@ static void insert_at(struct lh_names *names, size_t index, char *name, const st
     names->count++;
     names->items[index] = (struct lh_name){
         .name = name,
-        .dataset_id = lh_strndup(c->id.ptr, c->id.len),
+        .version = lh_strndup(c->version.ptr, c->version.len),
         .snapshot = c->snapshot,
     };
 }
@@ -92,10 +92,8 @@ static void apply_one(struct lh_names *names, const struct change *c)
     } else if (known) {
         struct lh_name *entry = &names->items[index];
         entry->snapshot = c->snapshot;
-        if (!lh_str_eq(lh_str_from(entry->dataset_id), c->id)) {
-            free(entry->dataset_id);
-            entry->dataset_id = lh_strndup(c->id.ptr, c->id.len);
-        }
+        free(entry->version);
+        entry->version = lh_strndup(c->version.ptr, c->version.len);
     } else {
         insert_at(names, index, name, c);
         return;

@@ -8,10 +8,10 @@
 #include "queryd/dataset.h"
 
 struct lh_name {
-    char *name; /* canonical */
-    char *dataset_id;
+    char *name;    /* canonical */
+    char *version; /* of its last commit */
     int64_t snapshot;
-    struct lh_dataset *dataset; /* what was fetched last, perhaps of an older snapshot; or NULL */
+    struct lh_dataset *dataset; /* what was fetched last, perhaps of another version; or NULL */
 };
 
 struct lh_names {
