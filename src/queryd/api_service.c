@@ -52,7 +52,7 @@ static lh_code open_pool(struct lh_queryd *queryd, const struct lh_queryd_settin
         .threads = mine->threads,
         .spill_bytes = mine->spill_bytes_max / mine->workers_max,
         .spill_dir = queryd->spill_dir,
-        .read_dir = queryd->read_dir,
+        .read_dirs = queryd->read_dirs,
     };
     return lh_pool_open(&options, &queryd->pool, &queryd->sandbox_missing, err);
 }
@@ -62,11 +62,14 @@ static lh_code find_dirs(struct lh_queryd *queryd, const char *data_dir,
                          struct lh_service_host *host, struct lh_error *err)
 {
     LH_AUTO_FREE char *own = realpath(lh_service_dir(host), NULL);
-    queryd->read_dir = realpath(data_dir, NULL);
-    if (own == NULL || queryd->read_dir == NULL)
+    queryd->data_dir = realpath(data_dir, NULL);
+    if (own == NULL || queryd->data_dir == NULL)
         return lh_fail_errno(err, "cannot find %s", data_dir);
     queryd->cache_dir = lh_asprintf("%s/cache", own);
     queryd->spill_dir = lh_asprintf("%s/spill", own);
+    queryd->read_dirs[0] = queryd->data_dir;
+    if (!lh_is_below(queryd->data_dir, queryd->cache_dir))
+        queryd->read_dirs[1] = queryd->cache_dir;
     return LH_OK;
 }
 
@@ -80,11 +83,11 @@ static lh_code open_parts(struct lh_queryd *queryd, const struct lh_settings *se
         .url = mine->catalogd_url,
         .client = lh_service_client(host),
         .store = queryd->store,
-        .local_root = queryd->read_dir,
+        .local_root = queryd->data_dir,
         .timeout_ms = mine->storage_timeout,
     };
     queryd->datasets = lh_datasets_open(&datasets);
-    LH_TRY(open_cache(queryd, mine, err));
+    LH_TRY(open_cache(queryd, mine, err)); /* makes the folder, which workers must find */
     LH_TRY(open_pool(queryd, mine, err));
     return lh_running_open(wake_queue, queryd, &queryd->running, err);
 }
@@ -99,7 +102,7 @@ static void queryd_close(void *state)
     lh_objstore_close(queryd->store);
     free(queryd->cache_dir);
     free(queryd->spill_dir);
-    free(queryd->read_dir);
+    free(queryd->data_dir);
     free(queryd);
 }
 

@@ -146,8 +146,7 @@ lh_code lh_datasets_sync(struct lh_datasets *d, lh_deadline deadline, struct lh_
 
 static bool is_local(const struct lh_datasets *d, const char *path)
 {
-    size_t len = strlen(d->local_root);
-    return strncmp(path, d->local_root, len) == 0 && path[len] == '/' && access(path, R_OK) == 0;
+    return lh_is_below(d->local_root, path) && access(path, R_OK) == 0;
 }
 
 static lh_code locate_files(struct lh_datasets *d, struct lh_dataset *dataset, lh_deadline deadline,

@@ -5,6 +5,12 @@
 
 #include <string.h>
 
+bool lh_is_below(const char *dir, const char *path)
+{
+    size_t len = strlen(dir);
+    return strncmp(path, dir, len) == 0 && path[len] == '/';
+}
+
 static lh_code parse_file(const json_t *object, struct lh_dataset_file *file, struct lh_error *err)
 {
     lh_str key;

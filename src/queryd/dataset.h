@@ -30,6 +30,9 @@ struct lh_dataset {
     size_t file_count;
 };
 
+/* Whether an absolute path lies below `dir`. */
+bool lh_is_below(const char *dir, const char *path);
+
 /* From the answer of GET /catalog/datasets/{name}; the files are not located yet. One reference. */
 lh_code lh_dataset_parse(const json_t *answer, struct lh_dataset **ret_dataset,
                          struct lh_error *err);

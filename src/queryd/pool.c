@@ -47,7 +47,7 @@ struct lh_pool_worker {
 struct lh_pool {
     uint32_t magic;
     struct lh_pool_options options;
-    char *spill_dir, *read_dir;
+    char *spill_dir;
     char missing[256];
     pthread_mutex_t lock;
     pthread_cond_t changed; /* a worker came free, or the queue shall ask */
@@ -110,7 +110,11 @@ static lh_code spawn(const struct lh_pool *pool, struct lh_pool_worker *worker,
     snprintf(memory, sizeof(memory), "%" PRId64, pool->options.memory_bytes);
     snprintf(threads, sizeof(threads), "%" PRId64, pool->options.threads);
     snprintf(spill, sizeof(spill), "%" PRId64, pool->options.spill_bytes);
-    const char *const args[] = {memory, threads, spill, worker->spill_dir, pool->read_dir, NULL};
+    const char *args[5 + LH_POOL_READ_DIRS_MAX] = {memory, threads, spill, worker->spill_dir};
+    for (size_t i = 0; pool->options.read_dirs[i] != NULL; i++) {
+        LH_CHECK(i < LH_POOL_READ_DIRS_MAX);
+        args[4 + i] = pool->options.read_dirs[i];
+    }
     const struct lh_worker_options options = {
         .program = "queryd-worker",
         .args = args,
@@ -356,7 +360,6 @@ static void pool_free(struct lh_pool *pool)
     pthread_cond_destroy(&pool->changed);
     pthread_cond_destroy(&pool->keep);
     free(pool->spill_dir);
-    free(pool->read_dir);
     pool->magic = 0;
     free(pool);
 }
@@ -380,7 +383,6 @@ lh_code lh_pool_open(const struct lh_pool_options *options, struct lh_pool **ret
     pool->magic = LH_POOL_MAGIC;
     pool->options = *options;
     pool->spill_dir = lh_strdup(options->spill_dir);
-    pool->read_dir = lh_strdup(options->read_dir);
     lh_mutex_init(&pool->lock);
     lh_cond_init(&pool->changed);
     lh_cond_init(&pool->keep);

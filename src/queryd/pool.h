@@ -15,14 +15,16 @@
 struct lh_pool;
 struct lh_pool_worker;
 
+enum { LH_POOL_READ_DIRS_MAX = 4 };
+
 struct lh_pool_options {
     size_t workers_max;
     size_t queue_max;
     int64_t memory_bytes; /* of one worker */
     int64_t threads;
-    int64_t spill_bytes;   /* of one worker */
-    const char *spill_dir; /* each worker gets a folder in it */
-    const char *read_dir;  /* absolute: what workers may read */
+    int64_t spill_bytes;          /* of one worker */
+    const char *spill_dir;        /* each worker gets a folder in it */
+    const char *const *read_dirs; /* absolute: what workers may read; ended by NULL, borrowed */
 };
 
 /* Starts the first worker, so that a broken installation shows at once. *ret_missing is what the

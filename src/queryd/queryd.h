@@ -27,7 +27,8 @@ struct lh_queryd {
     struct lh_query_counts {
         atomic_ullong ok, refused, failed, timed_out, cancelled, retried, rows, bytes;
     } counts;
-    char *cache_dir, *spill_dir, *read_dir;
+    char *data_dir, *cache_dir, *spill_dir; /* absolute, without links */
+    const char *read_dirs[3]; /* of the workers: data_dir, and cache_dir where it lies elsewhere */
     const char *sandbox_missing;
 };
 

@@ -42,17 +42,6 @@ static void put_qualified(struct lh_buf *sql, lh_str schema, lh_str name)
     lh_duck_quote_name(sql, name);
 }
 
-/* read_parquet takes patterns: what would be one in the name of a folder stands in brackets. */
-static void put_path(struct lh_buf *sql, lh_str path)
-{
-    LH_AUTO_BUF struct lh_buf escaped = LH_BUF_INIT(64 << 10);
-    for (size_t i = 0; i < path.len; i++) {
-        bool special = memchr("*?[", path.ptr[i], 3) != NULL;
-        lh_buf_printf(&escaped, special ? "[%c]" : "%c", path.ptr[i]);
-    }
-    lh_duck_quote_literal(sql, lh_buf_str(&escaped));
-}
-
 static lh_code put_files(struct lh_buf *sql, const json_t *files, struct lh_error *err)
 {
     lh_buf_append_cstr(sql, "SELECT * FROM read_parquet([");
@@ -63,7 +52,7 @@ static lh_code put_files(struct lh_buf *sql, const json_t *files, struct lh_erro
             return lh_fail(err, LH_INTERNAL, "a file of a dataset is no text");
         if (index > 0)
             lh_buf_append_char(sql, ',');
-        put_path(sql, lh_str_of(json_string_value(file), json_string_length(file)));
+        lh_duck_quote_literal(sql, lh_str_of(json_string_value(file), json_string_length(file)));
     }
     lh_buf_append_cstr(sql, "], hive_partitioning = false)");
     return LH_OK;

@@ -308,6 +308,29 @@ class Access(Lake):
         self.assertEqual(float(metrics["lakehouse_queryd_cache_misses_total"]), 30)
         self.assertGreaterEqual(float(metrics["lakehouse_queryd_cache_hits_total"]), 30)
 
+    def test_any_name_of_the_data_folder(self):
+        """What would be a pattern, a quote or a partition to the engine is a name to us."""
+        for name in ("with space", "it's", "[ab]c", "star*", "what?", "year=2026", 'say "x"', "zwölf"):
+            with self.subTest(name):
+                lake = self.lake(data_dir=str(self.folder / name))
+                self.ingest(lake, "t", "a\n" + "".join(f"{i * 7919 % 100003}\n" for i in range(60000)))
+                columns = self.rows(lake, "DESCRIBE t")
+                self.assertEqual([c[0] for c in columns], ["a"])
+                self.assertEqual(self.rows(lake, "SELECT count(*) FROM t"), [[60000]])
+                lake.stop()
+
+    def test_cache_on_another_disk(self):
+        """queryd's folder may be a link."""
+        elsewhere = self.folder / "elsewhere"
+        data = self.folder / "data"
+        elsewhere.mkdir()
+        data.mkdir()
+        (data / "queryd").symlink_to(elsewhere)
+        lake = self.lake(data_dir=str(data))
+        self.ingest(lake, "t", "a\n1\n2\n")
+        self.assertEqual(self.rows(lake, "SELECT sum(a) FROM t"), [[3]])
+        self.assertEqual(len(list((elsewhere / "cache").glob("*.parquet"))), 1)
+
     def test_another_data_folder(self):
         """A queryd that cannot see storaged's files works through its cache."""
         lake = self.stack("storaged", "catalogd", "ingestd")
