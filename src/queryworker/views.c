@@ -1,10 +1,12 @@
 /*
  * A view is `SELECT * FROM read_parquet([files])`: it hides the virtual columns (filename) and is
- * bound once. Files are immutable, so a view is right as long as its dataset id and snapshot are
- * those asked for.
+ * bound once. Files are immutable, so a view is right as long as it names the files asked for.
+ * (Not as long as id and snapshot are the same: a dataset that was deleted and made again has
+ * both.)
  */
 #include "queryworker/views.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -14,9 +16,8 @@ enum { VIEWS_MAX = 512, SQL_MAX = 64 << 20 };
 
 struct view {
     char *schema, *name; /* compared as DuckDB does, without case */
-    char *dataset_id;
-    int64_t snapshot;
-    uint64_t used; /* clock of the last use */
+    uint64_t definition; /* XXH3 of its SQL, which names every file */
+    uint64_t used;       /* clock of the last use */
 };
 
 struct lh_views {
@@ -111,7 +112,6 @@ static void forget(struct lh_views *views, struct view *v)
 {
     free(v->schema);
     free(v->name);
-    free(v->dataset_id);
     *v = views->items[--views->count];
 }
 
@@ -138,24 +138,14 @@ static lh_code create_schema(struct lh_views *views, lh_str schema, struct lh_er
     return lh_duck_exec(views->conn, sql.data, err);
 }
 
-static lh_code create(struct lh_views *views, lh_str schema, lh_str name, const json_t *dataset,
+lh_code lh_views_show(struct lh_views *views, lh_str schema, lh_str name, const json_t *dataset,
                       struct lh_error *err)
 {
     LH_AUTO_BUF struct lh_buf sql = LH_BUF_INIT(SQL_MAX);
     LH_TRY(put_view(&sql, schema, name, dataset, err));
-    LH_TRY(create_schema(views, schema, err));
-    return lh_duck_exec(views->conn, sql.data, err);
-}
-
-lh_code lh_views_show(struct lh_views *views, lh_str schema, lh_str name, const json_t *dataset,
-                      struct lh_error *err)
-{
-    lh_str id;
-    int64_t snapshot;
-    LH_TRY(lh_json_need_str(dataset, "dataset_id", &id, err));
-    LH_TRY(lh_json_need_i64(dataset, "snapshot", &snapshot, err));
+    uint64_t definition = lh_xxh3(sql.data, sql.len);
     struct view *v = find(views, schema, name);
-    if (v != NULL && v->snapshot == snapshot && lh_str_eq(lh_str_from(v->dataset_id), id)) {
+    if (v != NULL && v->definition == definition) {
         v->used = ++views->clock;
         return LH_OK;
     }
@@ -163,13 +153,13 @@ lh_code lh_views_show(struct lh_views *views, lh_str schema, lh_str name, const 
         forget(views, v); /* whatever comes now, it no longer shows what it says */
     while (views->count >= VIEWS_MAX)
         LH_TRY(drop_oldest(views, err));
-    LH_TRY(create(views, schema, name, dataset, err));
+    LH_TRY(create_schema(views, schema, err));
+    LH_TRY(lh_duck_exec(views->conn, sql.data, err));
     views->items = lh_grow(views->items, &views->capacity, views->count + 1, sizeof(*v));
     views->items[views->count++] = (struct view){
         .schema = lh_strndup(schema.ptr, schema.len),
         .name = lh_strndup(name.ptr, name.len),
-        .dataset_id = lh_strndup(id.ptr, id.len),
-        .snapshot = snapshot,
+        .definition = definition,
         .used = ++views->clock,
     };
     return LH_OK;

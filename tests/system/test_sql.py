@@ -308,6 +308,14 @@ class Access(Lake):
         self.assertEqual(float(metrics["lakehouse_queryd_cache_misses_total"]), 30)
         self.assertGreaterEqual(float(metrics["lakehouse_queryd_cache_hits_total"]), 30)
 
+    def test_a_dataset_made_again(self):
+        """The same name, id and snapshot number, other rows: never the old ones."""
+        lake = self.lake()
+        for value in (1, 2):
+            self.ingest(lake, "again", f"a\n{value}\n")
+            self.assertEqual(self.rows(lake, "SELECT a FROM again"), [[value]])
+            self.assertEqual(lake.catalogd.delete("/catalog/datasets/again").status, 204)
+
     def test_any_name_of_the_data_folder(self):
         """What would be a pattern, a quote or a partition to the engine is a name to us."""
         for name in ("with space", "it's", "[ab]c", "star*", "what?", "year=2026", 'say "x"', "zwölf"):
