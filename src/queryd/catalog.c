@@ -242,9 +242,10 @@ lh_code lh_datasets_get(struct lh_datasets *d, lh_str name, const struct lh_when
     struct lh_dataset *known = NULL;
     bool present = false;
     LH_TRY(look_up(d, name, &canonical, &known, &present, err));
-    if (known != NULL && (when->unit == LH_WHEN_PRESENT ? present
-                                                        : when->unit == LH_WHEN_SNAPSHOT &&
-                                                              known->snapshot == when->snapshot)) {
+    bool wanted =
+        when->unit == LH_WHEN_PRESENT ||
+        (when->unit == LH_WHEN_SNAPSHOT && known != NULL && known->snapshot == when->snapshot);
+    if (present && wanted) {
         *ret_dataset = known;
         return LH_OK;
     }

@@ -211,6 +211,8 @@ class Time(Lake):
         self.assertEqual(self.sql(lake, "SELECT * FROM t", 400)["code"], "invalid_sql")
         self.ingest(lake, "t", "b\nnew\n")
         self.assertEqual(self.rows(lake, "SELECT * FROM t"), [["new"]])
+        self.assertEqual(self.rows(lake, "SELECT * FROM t", snapshots={"t": 1}), [["new"]])
+        self.assertEqual(self.rows(lake, "SELECT * FROM t AT (VERSION => 1)"), [["new"]])
 
     def test_readers_beside_a_writer(self):
         """Every answer is that of some whole snapshot, and never older than the one before."""
