@@ -74,6 +74,8 @@ void lh_collection_set_ready(struct lh_collection *collection, struct lh_vindex 
                              const struct lh_log_figures *figures, const char *etag)
 {
     LH_CHECK(strlen(etag) < LH_ETAG_SIZE);
+    /* A process that was killed may have left a PUT on its way. */
+    collection->unsettled = collection->commons->store != NULL;
     memcpy(collection->etag, etag, strlen(etag) + 1);
     LH_CHECK(pthread_rwlock_wrlock(&collection->lock) == 0);
     LH_CHECK(collection->index == NULL);
@@ -234,7 +236,7 @@ void lh_collection_stats(struct lh_collection *collection, struct lh_collection_
     ret_stats->state = collection->state;
     ret_stats->problem = collection->problem;
     ret_stats->figures = collection->figures;
-    ret_stats->pending_bytes = collection->pending.len;
+    ret_stats->pending_bytes = collection->pending.len + collection->flushing_bytes;
     lh_mutex_unlock(&collection->mutex);
 }
 

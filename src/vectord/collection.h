@@ -63,12 +63,12 @@ struct lh_collection {
     enum lh_collection_state state;
     struct lh_error problem; /* why it is DAMAGED or UNAVAILABLE */
     bool writing;
+    bool unsettled; /* the last log object may or may not be there; whoever has the token */
     struct lh_write *first, **last; /* waiting writes, oldest first */
     struct lh_log_figures figures;
-    struct lh_buf pending;  /* durability async: changes that no log object holds yet */
-    lh_deadline idle_after; /* without changes until then, the log is folded early */
-    lh_deadline fold_after; /* not before; set when one failed */
-    lh_deadline load_after;
+    struct lh_buf pending;   /* durability async: changes that no log object holds yet */
+    uint64_t flushing_bytes; /* of those, already on their way in `flushing` */
+    lh_deadline idle_after;  /* without changes until then, the log is folded early */
 
     pthread_rwlock_t lock;
     struct lh_vindex *index; /* NULL until loaded */
@@ -76,6 +76,8 @@ struct lh_collection {
     /* The keeper thread's. */
     struct lh_buf flushing;  /* durability async: the object being written */
     char etag[LH_ETAG_SIZE]; /* of the snapshot object */
+    lh_deadline fold_after;  /* not before; set when one failed */
+    lh_deadline load_after;
     unsigned load_failures;
 };
 

@@ -92,18 +92,33 @@ static void count_log_object(struct lh_collection *collection, uint64_t bytes)
     lh_mutex_unlock(&collection->mutex);
 }
 
-/* Applies what stands at the next sequence, unless it is `ours` or belongs to an earlier index of
- * this name: that is removed. *ret_ours tells. With the token. */
-static lh_code adopt(struct lh_collection *collection, lh_str ours, bool *ret_ours,
-                     struct lh_error *err)
+/* One object on its way into the log. */
+struct logging {
+    struct lh_collection *collection;
+    struct lh_buf *object;
+    const struct lh_vindex_need *need;
+    bool has_token;
+    bool done; /* it is durable */
+};
+
+static struct lh_vindex_need sum_of(const struct lh_vindex_need *a, const struct lh_vindex_need *b)
 {
+    return (struct lh_vindex_need){a->items + b->items, a->id_bytes + b->id_bytes,
+                                   a->metadata_bytes + b->metadata_bytes};
+}
+
+/* Applies what stands at the next sequence, unless it is ours, or belongs to an earlier index of
+ * this name: that is removed. With the token. */
+static lh_code adopt(struct logging *logging, struct lh_error *err)
+{
+    struct lh_collection *collection = logging->collection;
     const struct lh_vindex_config *config = &collection->index->config;
     uint64_t sequence = collection->figures.sequence + 1;
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(LH_LOG_OBJECT_BYTES_MAX);
     LH_TRY(lh_objects_get_log(collection->commons, collection->name, sequence, &object, err));
-    *ret_ours = lh_str_eq(lh_buf_str(&object), ours);
-    if (*ret_ours) {
+    if (lh_str_eq(lh_buf_str(&object), lh_buf_str(logging->object))) {
         count_log_object(collection, object.len);
+        logging->done = true;
         return LH_OK;
     }
     struct lh_lhvl_head head;
@@ -112,57 +127,58 @@ static lh_code adopt(struct lh_collection *collection, lh_str ours, bool *ret_ou
         return lh_objects_delete_log(collection->commons, collection->name, sequence, err);
     LH_AUTO_BATCH struct lh_batch batch = LH_BATCH_INIT(0);
     LH_TRY(lh_lhvl_decode(lh_buf_str(&object), config, &batch, &head, err));
-    const struct lh_vindex_need need = lh_batch_need(&batch);
-    LH_TRY(lh_vindex_reserve(collection->index, &need, err));
+    const struct lh_vindex_need own = lh_batch_need(&batch);
+    const struct lh_vindex_need both = sum_of(&own, logging->need);
+    LH_TRY(lh_vindex_reserve(collection->index, &both, err));
     struct lh_write_result result;
     lh_collection_apply(collection, &batch, &result);
     count_log_object(collection, object.len);
     return LH_OK;
 }
 
-static lh_code adopt_with_token(struct lh_collection *collection, lh_str ours, bool has_token,
-                                bool *ret_ours, struct lh_error *err)
+static lh_code adopt_with_token(struct logging *logging, struct lh_error *err)
 {
-    if (!has_token)
-        lh_collection_begin_writing(collection);
-    lh_code code = adopt(collection, ours, ret_ours, err);
-    if (!has_token)
-        lh_collection_end_writing(collection);
+    if (!logging->has_token)
+        lh_collection_begin_writing(logging->collection);
+    lh_code code = adopt(logging, err);
+    if (!logging->has_token)
+        lh_collection_end_writing(logging->collection);
     return code;
 }
 
-/* One attempt. *ret_done when our object is durable; else the next sequence is to be tried. */
-static lh_code put_once(struct lh_collection *collection, struct lh_buf *object, bool has_token,
-                        bool *ret_done, struct lh_error *err)
+/* One attempt. If it succeeds without the object being done, the next sequence is to be tried. */
+static lh_code put_once(struct logging *logging, struct lh_error *err)
 {
+    struct lh_collection *collection = logging->collection;
     uint64_t sequence = collection->figures.sequence + 1;
-    lh_lhvl_seal(sequence, object);
+    lh_lhvl_seal(sequence, logging->object);
     lh_code code = lh_objects_put_log(collection->commons, collection->name, sequence,
-                                      lh_buf_str(object), err);
+                                      lh_buf_str(logging->object), err);
     if (code == LH_OK) {
-        count_log_object(collection, object->len);
-        *ret_done = true;
+        count_log_object(collection, logging->object->len);
+        logging->done = true;
         return LH_OK;
     }
     if (code != LH_PRECONDITION)
         return code;
-    code = adopt_with_token(collection, lh_buf_str(object), has_token, ret_done, err);
+    code = adopt_with_token(logging, err);
     return code == LH_NOT_FOUND ? LH_OK : code; /* it was removed meanwhile */
 }
 
-lh_code lh_commit_log(struct lh_collection *collection, struct lh_buf *object, bool has_token,
-                      struct lh_error *err)
+lh_code lh_commit_log(struct lh_collection *collection, struct lh_buf *object,
+                      const struct lh_vindex_need *need, bool has_token, struct lh_error *err)
 {
     struct lh_commons *commons = collection->commons;
+    struct logging logging = {
+        .collection = collection, .object = object, .need = need, .has_token = has_token};
     for (int attempt = 0; attempt < TAKEN_SEQUENCES_MAX; attempt++) {
-        bool done = false;
         struct lh_error failure = LH_ERROR_INIT;
-        if (put_once(collection, object, has_token, &done, &failure) != LH_OK) {
+        if (put_once(&logging, &failure) != LH_OK) {
             atomic_fetch_add(&commons->commit_failures, 1);
             *err = failure;
             return failure.code;
         }
-        if (done) {
+        if (logging.done) {
             atomic_fetch_add(&commons->commits, 1);
             return LH_OK;
         }
@@ -201,25 +217,27 @@ static void set_failed(struct lh_write *write, const struct lh_error *err)
     write->err = *err;
 }
 
-/* Makes room for all of them; who finds none fails alone. */
-static void reserve_group(struct lh_collection *collection, struct lh_write *group)
+/* Makes room for all of them; who finds none fails alone. Returns what the others need. */
+static struct lh_vindex_need reserve_group(struct lh_collection *collection, struct lh_write *group)
 {
     struct lh_vindex_need need = {0};
     for (struct lh_write *write = group; write != NULL; write = write->next) {
-        const struct lh_vindex_need sum = {need.items + write->need.items,
-                                           need.id_bytes + write->need.id_bytes,
-                                           need.metadata_bytes + write->need.metadata_bytes};
+        const struct lh_vindex_need sum = sum_of(&need, &write->need);
         struct lh_error err = LH_ERROR_INIT;
         if (lh_vindex_reserve(collection->index, &sum, &err) == LH_OK)
             need = sum;
         else
             set_failed(write, &err);
     }
+    return need;
 }
 
-/* Deletes of ids that are not there change nothing, so nothing need be written. */
+/* Deletes of ids that are not there change nothing, so nothing need be written; unless an object
+ * whose outcome is unknown may bring them. */
 static bool changes_nothing(const struct lh_collection *collection, const struct lh_write *group)
 {
+    if (collection->unsettled)
+        return false;
     for (const struct lh_write *write = group; write != NULL; write = write->next) {
         for (size_t i = 0; write->code == LH_OK && i < write->batch->count; i++) {
             const struct lh_change *change = &write->batch->changes[i];
@@ -245,11 +263,13 @@ static void append_group(const struct lh_collection *collection, const struct lh
 }
 
 static lh_code make_durable(struct lh_collection *collection, const struct lh_write *group,
-                            struct lh_error *err)
+                            const struct lh_vindex_need *need, struct lh_error *err)
 {
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(LH_LOG_OBJECT_BYTES_MAX);
     append_group(collection, group, &object);
-    return lh_commit_log(collection, &object, true, err);
+    lh_code code = lh_commit_log(collection, &object, need, true, err);
+    collection->unsettled = code != LH_OK;
+    return code;
 }
 
 /* Durability async: the changes wait in `pending` for the keeper. They are put there before they
@@ -260,9 +280,10 @@ static lh_code remember(struct lh_collection *collection, const struct lh_write 
     size_t bytes_max = (size_t)collection->commons->settings->async_bytes_max;
     lh_code code = LH_OK;
     lh_mutex_lock(&collection->mutex);
-    if (collection->pending.len > bytes_max)
-        code = lh_fail(err, LH_BUSY, "%zu bytes of '%s' wait to be saved already",
-                       collection->pending.len, collection->name);
+    uint64_t waiting = collection->pending.len + collection->flushing_bytes;
+    if (waiting > bytes_max)
+        code = lh_fail(err, LH_BUSY, "%llu bytes of '%s' wait to be saved already",
+                       (unsigned long long)waiting, collection->name);
     else
         append_group(collection, group, &collection->pending);
     lh_mutex_unlock(&collection->mutex);
@@ -284,10 +305,10 @@ static void commit_group(struct lh_collection *collection, struct lh_write *grou
     bool durable = commons->store != NULL && !commons->async;
     lh_code code = check_writable(collection, &err);
     if (code == LH_OK) {
-        reserve_group(collection, group);
-        if (!changes_nothing(collection, group) && commons->store != NULL)
+        const struct lh_vindex_need need = reserve_group(collection, group);
+        if (commons->store != NULL && !changes_nothing(collection, group))
             code = commons->async ? remember(collection, group, &err)
-                                  : make_durable(collection, group, &err);
+                                  : make_durable(collection, group, &need, &err);
     }
     for (struct lh_write *write = group; write != NULL; write = write->next) {
         if (write->code != LH_OK)

@@ -4,10 +4,10 @@
 
 #include "vectord/collection.h"
 
-/* Makes the sealed or unsealed object durable under the next free sequence. What is found at a
- * sequence that is taken is applied first, for which the token is needed: `has_token` tells whether
- * the caller has it. */
-lh_code lh_commit_log(struct lh_collection *collection, struct lh_buf *object, bool has_token,
-                      struct lh_error *err);
+/* Makes the object durable under the next free sequence. What is found at a sequence that is taken
+ * is applied first, for which the token is needed: `has_token` tells whether the caller has it.
+ * Afterwards there still is the room that the caller needs to apply its own (`need`). */
+lh_code lh_commit_log(struct lh_collection *collection, struct lh_buf *object,
+                      const struct lh_vindex_need *need, bool has_token, struct lh_error *err);
 
 #endif

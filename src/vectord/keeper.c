@@ -64,16 +64,22 @@ static void flush(struct lh_collection *collection)
         struct lh_buf empty = collection->flushing;
         collection->flushing = collection->pending;
         collection->pending = empty;
+        collection->flushing_bytes = collection->flushing.len;
     }
-    bool nothing = collection->flushing.len == 0;
     lh_mutex_unlock(&collection->mutex);
-    if (nothing)
+    if (collection->flushing.len == 0)
         return;
     struct lh_error err = LH_ERROR_INIT;
-    if (lh_commit_log(collection, &collection->flushing, false, &err) == LH_OK)
-        lh_buf_reset(&collection->flushing);
-    else
+    const struct lh_vindex_need nothing = {0}; /* they are applied already */
+    if (lh_commit_log(collection, &collection->flushing, &nothing, false, &err) != LH_OK) {
         log_failure(collection, "changes could not be saved yet", &err);
+        return;
+    }
+    lh_buf_deinit(&collection->flushing);
+    collection->flushing = LH_BUF_INIT(LH_LOG_OBJECT_BYTES_MAX);
+    lh_mutex_lock(&collection->mutex);
+    collection->flushing_bytes = 0;
+    lh_mutex_unlock(&collection->mutex);
 }
 
 /* ---- the other work ---- */

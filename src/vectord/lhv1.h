@@ -78,8 +78,7 @@ lh_code lh_lhv1_writer_read(void *ctx, void *bytes, size_t max, size_t *ret_len,
 /* ---- reading ---- */
 
 struct lh_lhv1_limits {
-    const char *name; /* the envelope must be of this index */
-    uint32_t dimension_max;
+    const char *name;         /* the envelope must be of this index */
     struct lh_budget *budget; /* may be NULL */
     uint64_t reserve_bytes;
 };

@@ -252,12 +252,14 @@ class Persist(TestCase):
         self.create()
         vectors = clustered(self.random, 20, DIMENSION)
         add_all(self.vectors, "docs", vectors)
+        many = lambda name: [{"id": f"{name} {i}", "vector": vectors[0]} for i in range(1000)]
         self.storage.process.send_signal(signal.SIGSTOP)
-        answer = self.add("docs", [{"id": "unknown", "vector": vectors[0]}])
+        answer = self.add("docs", many("a") + [{"id": "unknown", "vector": vectors[0]}])
         self.assertEqual(answer.status, 504, answer)
         self.storage.process.send_signal(signal.SIGCONT)
         time.sleep(0.3)
-        self.assertEqual(self.add("docs", [{"id": "next", "vector": vectors[1]}]).status, 200)
+        answer = self.add("docs", many("b") + [{"id": "next", "vector": vectors[1]}])
+        self.assertEqual(answer.status, 200, answer)
         there = self.vectors.get("/vectors/docs/items/unknown").status
         self.assertEqual(self.vectors.get("/vectors/docs/items/next").status, 200)
         count = self.stats()["count"]
@@ -265,6 +267,23 @@ class Persist(TestCase):
         self.assertEqual(self.stats()["count"], count)
         self.assertEqual(self.vectors.get("/vectors/docs/items/unknown").status, there)
         self.assertEqual(self.vectors.get("/vectors/docs/items/next").status, 200)
+
+    def test_outcome_unknown_then_deleted(self):
+        """A delete that was answered holds, also of an item whose add was not."""
+        self.start(**{"vectord.storage_timeout": "500ms"})
+        self.create()
+        self.storage.process.send_signal(signal.SIGSTOP)
+        answer = self.add("docs", [{"id": "unknown", "vector": [1] * DIMENSION}])
+        self.assertEqual(answer.status, 504, answer)
+        self.storage.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        gone = self.vectors.post("/vectors/docs/delete", {"ids": ["unknown"]})
+        self.assertEqual(gone.status, 200)
+        self.assertEqual(self.vectors.get("/vectors/docs/items/unknown").status, 404)
+        self.add("docs", [{"id": "later", "vector": [1] * DIMENSION}])
+        self.assertEqual(self.vectors.get("/vectors/docs/items/unknown").status, 404)
+        self.restart()
+        self.assertEqual(self.stats()["count"], 1)
 
     def test_drop_while_storaged_is_away(self):
         self.start(**{"vectord.storage_timeout": "500ms"})

@@ -19,8 +19,7 @@ static struct lh_vindex_config make_config(enum lh_metric metric)
                                      .created_ms = 1700000000123};
 }
 
-static const struct lh_lhv1_limits limits = {
-    .name = "docs", .dimension_max = 4096, .reserve_bytes = 64 << 20};
+static const struct lh_lhv1_limits limits = {.name = "docs", .reserve_bytes = 64 << 20};
 
 /* An index with updates, deletes and some metadata. */
 static struct lh_vindex *make_index(enum lh_metric metric, size_t count)
