@@ -61,15 +61,25 @@ static struct lh_cached *find(struct lh_cache *cache, const char *name)
 
 static void list_remove(struct lh_cache *cache, struct lh_cached *c)
 {
-    *(c->newer != NULL ? &c->newer->older : &cache->newest) = c->older;
-    *(c->older != NULL ? &c->older->newer : &cache->oldest) = c->newer;
-    c->newer = c->older = NULL;
+    if (c->newer != NULL)
+        c->newer->older = c->older;
+    else
+        cache->newest = c->older;
+    if (c->older != NULL)
+        c->older->newer = c->newer;
+    else
+        cache->oldest = c->newer;
+    c->newer = NULL;
+    c->older = NULL;
 }
 
 static void list_push(struct lh_cache *cache, struct lh_cached *c)
 {
     c->older = cache->newest;
-    *(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = c;
+    if (c->older != NULL)
+        c->older->newer = c;
+    else
+        cache->oldest = c;
     cache->newest = c;
 }
 
@@ -273,9 +283,11 @@ void lh_cache_close(struct lh_cache *cache)
 {
     if (cache == NULL)
         return;
-    while (cache->newest != NULL) {
-        LH_CHECK(cache->newest->pins == 0);
-        discard(cache, cache->newest);
+    struct lh_cached *older = NULL;
+    for (struct lh_cached *c = cache->newest; c != NULL; c = older) {
+        LH_CHECK(c->pins == 0);
+        older = c->older;
+        discard(cache, c);
     }
     pthread_mutex_destroy(&cache->lock);
     pthread_cond_destroy(&cache->changed);

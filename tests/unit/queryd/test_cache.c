@@ -47,7 +47,8 @@ struct fixture {
 
 static struct lh_cache_options options_of(const struct fixture *f)
 {
-    return (struct lh_cache_options){.dir = f->dir, .bytes_max = 3 * OBJECT, .fetch = fetch};
+    return (struct lh_cache_options){
+        .dir = f->dir, .bytes_max = UINT64_C(3) * OBJECT, .fetch = fetch};
 }
 
 static int setup(void **state)
@@ -151,8 +152,9 @@ static void test_failures_leave_nothing(void **state)
     assert_int_equal(pin(f, "gone", &cached, &err), LH_NOT_FOUND);
     assert_int_equal(pin(f, "short", &cached, &err), LH_CORRUPT);
     assert_int_equal(pin(f, "long", &cached, &err), LH_CORRUPT);
-    assert_int_equal(lh_cache_pin(f->cache, "x", "e", 4 * OBJECT, LH_NO_DEADLINE, &cached, &err),
-                     LH_STORAGE_FULL);
+    assert_int_equal(
+        lh_cache_pin(f->cache, "x", "e", UINT64_C(4) * OBJECT, LH_NO_DEADLINE, &cached, &err),
+        LH_STORAGE_FULL);
     assert_null(cached);
     check(f, 0, 3);
 }

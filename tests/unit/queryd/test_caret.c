@@ -50,7 +50,7 @@ static void test_long_lines(void **state)
     static char sql[100000];
     for (size_t i = 0; i + 4 <= sizeof(sql); i += 4)
         memcpy(sql + i, "\xF0\x9D\x84\x9E", 4); /* four bytes a character */
-    for (size_t offset = 0; offset < sizeof(sql); offset += 4 * 97) {
+    for (size_t offset = 0; offset < sizeof(sql); offset += 388) {
         struct lh_error err = LH_ERROR_INIT;
         lh_sql_caret(lh_str_of(sql, sizeof(sql)), offset, &err);
         assert_int_equal(err.column, offset / 4 + 1);

@@ -55,18 +55,16 @@ static void test_changes(void **state)
 {
     (void)state;
     struct lh_names names = {0};
-    must_apply(&names,
-               "{\"cursor\":\"c1\",\"reset\":true,\"changes\":["
-               "{\"dataset\":\"b\",\"version\":\"B\",\"op\":\"commit\",\"snapshot\":2},"
-               "{\"dataset\":\"a\",\"version\":\"A\",\"op\":\"commit\",\"snapshot\":1}]}");
+    must_apply(&names, "{\"cursor\":\"c1\",\"reset\":true,\"changes\":["
+                       "{\"dataset\":\"b\",\"version\":\"B\",\"op\":\"commit\",\"snapshot\":2},"
+                       "{\"dataset\":\"a\",\"version\":\"A\",\"op\":\"commit\",\"snapshot\":1}]}");
     check_names(&names, "a@1 b@2");
     assert_string_equal(names.cursor, "c1");
-    must_apply(&names,
-               "{\"cursor\":\"c2\",\"reset\":false,\"changes\":["
-               "{\"dataset\":\"a\",\"version\":\"A\",\"op\":\"commit\",\"snapshot\":3},"
-               "{\"dataset\":\"n.c\",\"version\":\"C\",\"op\":\"commit\",\"snapshot\":1},"
-               "{\"dataset\":\"b\",\"dataset_id\":\"B\",\"op\":\"delete\"},"
-               "{\"dataset\":\"zz\",\"dataset_id\":\"Z\",\"op\":\"delete\"}]}");
+    must_apply(&names, "{\"cursor\":\"c2\",\"reset\":false,\"changes\":["
+                       "{\"dataset\":\"a\",\"version\":\"A\",\"op\":\"commit\",\"snapshot\":3},"
+                       "{\"dataset\":\"n.c\",\"version\":\"C\",\"op\":\"commit\",\"snapshot\":1},"
+                       "{\"dataset\":\"b\",\"dataset_id\":\"B\",\"op\":\"delete\"},"
+                       "{\"dataset\":\"zz\",\"dataset_id\":\"Z\",\"op\":\"delete\"}]}");
     check_names(&names, "a@3 n.c@1");
     must_apply(&names, "{\"cursor\":\"c3\",\"reset\":false,\"changes\":[]}");
     check_names(&names, "a@3 n.c@1");
@@ -92,9 +90,8 @@ static void test_bad_answers(void **state)
         "{\"cursor\":\"c\",\"reset\":false,\"changes\":[5]}",
     };
     struct lh_names names = {0};
-    must_apply(&names,
-               "{\"cursor\":\"c1\",\"reset\":true,\"changes\":["
-               "{\"dataset\":\"a\",\"version\":\"A\",\"op\":\"commit\",\"snapshot\":1}]}");
+    must_apply(&names, "{\"cursor\":\"c1\",\"reset\":true,\"changes\":["
+                       "{\"dataset\":\"a\",\"version\":\"A\",\"op\":\"commit\",\"snapshot\":1}]}");
     for (size_t i = 0; i < LH_COUNT(bad); i++) {
         struct lh_error err = LH_ERROR_INIT;
         assert_int_not_equal(apply(&names, bad[i], &err), LH_OK);
@@ -111,21 +108,19 @@ static void test_reset_keeps_what_was_fetched(void **state)
     struct lh_names names = {0};
     struct lh_name *entry = NULL;
     struct lh_error err = LH_ERROR_INIT;
-    const char *both =
-        "{\"cursor\":\"c1\",\"reset\":true,\"changes\":["
-        "{\"dataset\":\"a\",\"version\":\"A\",\"op\":\"commit\",\"snapshot\":1},"
-        "{\"dataset\":\"b\",\"version\":\"B\",\"op\":\"commit\",\"snapshot\":1}]}";
+    const char *both = "{\"cursor\":\"c1\",\"reset\":true,\"changes\":["
+                       "{\"dataset\":\"a\",\"version\":\"A\",\"op\":\"commit\",\"snapshot\":1},"
+                       "{\"dataset\":\"b\",\"version\":\"B\",\"op\":\"commit\",\"snapshot\":1}]}";
     must_apply(&names, both);
     assert_int_equal(lh_names_find(&names, LH_STR("a"), &entry, &err), LH_OK);
-    struct lh_dataset *dataset = parse(
-        "{\"dataset\":\"a\",\"dataset_id\":\"A\",\"version\":\"v\",\"snapshot\":1,\"schema\":[],\"objects\":[]}");
+    struct lh_dataset *dataset = parse("{\"dataset\":\"a\",\"dataset_id\":\"A\",\"version\":\"v\","
+                                       "\"snapshot\":1,\"schema\":[],\"objects\":[]}");
     entry->dataset = dataset;
     must_apply(&names, both);
     assert_int_equal(lh_names_find(&names, LH_STR("a"), &entry, &err), LH_OK);
     assert_ptr_equal(entry->dataset, dataset);
-    must_apply(&names,
-               "{\"cursor\":\"c2\",\"reset\":true,\"changes\":["
-               "{\"dataset\":\"b\",\"version\":\"B\",\"op\":\"commit\",\"snapshot\":1}]}");
+    must_apply(&names, "{\"cursor\":\"c2\",\"reset\":true,\"changes\":["
+                       "{\"dataset\":\"b\",\"version\":\"B\",\"op\":\"commit\",\"snapshot\":1}]}");
     check_names(&names, "b@1");
     lh_names_deinit(&names);
 }
@@ -134,14 +129,13 @@ static void test_find(void **state)
 {
     (void)state;
     struct lh_names names = {0};
-    must_apply(
-        &names,
-        "{\"cursor\":\"c1\",\"reset\":true,\"changes\":["
-        "{\"dataset\":\"Events\",\"version\":\"1\",\"op\":\"commit\",\"snapshot\":1},"
-        "{\"dataset\":\"users\",\"version\":\"2\",\"op\":\"commit\",\"snapshot\":1},"
-        "{\"dataset\":\"Users\",\"version\":\"3\",\"op\":\"commit\",\"snapshot\":1},"
-        "{\"dataset\":\"sales.Orders\",\"version\":\"4\",\"op\":\"commit\",\"snapshot\":1},"
-        "{\"dataset\":\"a_b\",\"version\":\"5\",\"op\":\"commit\",\"snapshot\":1}]}");
+    must_apply(&names,
+               "{\"cursor\":\"c1\",\"reset\":true,\"changes\":["
+               "{\"dataset\":\"Events\",\"version\":\"1\",\"op\":\"commit\",\"snapshot\":1},"
+               "{\"dataset\":\"users\",\"version\":\"2\",\"op\":\"commit\",\"snapshot\":1},"
+               "{\"dataset\":\"Users\",\"version\":\"3\",\"op\":\"commit\",\"snapshot\":1},"
+               "{\"dataset\":\"sales.Orders\",\"version\":\"4\",\"op\":\"commit\",\"snapshot\":1},"
+               "{\"dataset\":\"a_b\",\"version\":\"5\",\"op\":\"commit\",\"snapshot\":1}]}");
     static const struct {
         const char *name, *found; /* found NULL = unknown, with this hint */
         const char *hint;
@@ -205,10 +199,11 @@ static void test_many(void **state)
 static void test_dataset(void **state)
 {
     (void)state;
-    struct lh_dataset *old = parse(
-        "{\"dataset\":\"n.x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":4,\"schema\":[{\"name\":\"a\","
-        "\"type\":\"BIGINT\",\"nullable\":true}],\"objects\":[{\"key\":\"k1\",\"rows\":1,"
-        "\"bytes\":10},{\"key\":\"k2\",\"rows\":1,\"bytes\":20,\"stats\":{}}]}");
+    struct lh_dataset *old =
+        parse("{\"dataset\":\"n.x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":4,"
+              "\"schema\":[{\"name\":\"a\","
+              "\"type\":\"BIGINT\",\"nullable\":true}],\"objects\":[{\"key\":\"k1\",\"rows\":1,"
+              "\"bytes\":10},{\"key\":\"k2\",\"rows\":1,\"bytes\":20,\"stats\":{}}]}");
     assert_string_equal(old->name, "n.x");
     assert_int_equal(old->snapshot, 4);
     assert_int_equal(old->file_count, 2);
@@ -221,9 +216,9 @@ static void test_dataset(void **state)
     old->files[0].path = lh_strdup("/p1");
     old->files[1].etag = lh_strdup("e2");
 
-    struct lh_dataset *new =
-        parse("{\"dataset\":\"n.x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":5,\"schema\":[],\"objects\":["
-              "{\"key\":\"k3\"},{\"key\":\"k2\"},{\"key\":\"k1\"}]}");
+    struct lh_dataset *new = parse("{\"dataset\":\"n.x\",\"dataset_id\":\"I\",\"version\":\"v\","
+                                   "\"snapshot\":5,\"schema\":[],\"objects\":["
+                                   "{\"key\":\"k3\"},{\"key\":\"k2\"},{\"key\":\"k1\"}]}");
     lh_dataset_inherit(new, old);
     assert_null(new->files[0].etag);
     assert_string_equal(new->files[1].etag, "e2");
@@ -243,10 +238,14 @@ static void test_bad_datasets(void **state)
         "{}",
         "[]",
         "{\"dataset\":\"x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":1,\"schema\":[]}",
-        "{\"dataset\":\"x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":1,\"schema\":[{}],\"objects\":[]}",
-        "{\"dataset\":\"x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":1,\"schema\":[],\"objects\":[{}]}",
-        "{\"dataset\":\"x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":1,\"schema\":[],\"objects\":[1]}",
-        "{\"dataset\":\"x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":\"1\",\"schema\":[],\"objects\":[]}",
+        "{\"dataset\":\"x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":1,\"schema\":[{}],"
+        "\"objects\":[]}",
+        "{\"dataset\":\"x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":1,\"schema\":[],"
+        "\"objects\":[{}]}",
+        "{\"dataset\":\"x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":1,\"schema\":[],"
+        "\"objects\":[1]}",
+        "{\"dataset\":\"x\",\"dataset_id\":\"I\",\"version\":\"v\",\"snapshot\":\"1\",\"schema\":[]"
+        ",\"objects\":[]}",
     };
     for (size_t i = 0; i < LH_COUNT(bad); i++) {
         struct lh_error err = LH_ERROR_INIT;

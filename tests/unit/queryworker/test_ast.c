@@ -93,11 +93,12 @@ static void test_depth(void **state)
     struct lh_ast ast = {0};
     memset(text, '[', DEEP);
     memset(text + DEEP, ']', DEEP);
-    assert_int_equal(lh_ast_parse(lh_str_of(text, 2 * DEEP), &ast, &err), LH_OK);
+    assert_int_equal(lh_ast_parse(lh_str_of(text, (size_t)2 * DEEP), &ast, &err), LH_OK);
     lh_ast_deinit(&ast);
     memset(text, '[', DEEP + 2);
     memset(text + DEEP + 2, ']', DEEP + 2);
-    assert_int_equal(lh_ast_parse(lh_str_of(text, 2 * DEEP + 4), &ast, &err), LH_INVALID_SQL);
+    assert_int_equal(lh_ast_parse(lh_str_of(text, (size_t)2 * DEEP + 4), &ast, &err),
+                     LH_INVALID_SQL);
 }
 
 int main(void)
