@@ -271,6 +271,9 @@ class Service(Program):
     def __init__(self, name, folder, urls=None, settings=None, port=None):
         port = port or PORTS.take()
         values = {f"{name}.listen": f"127.0.0.1:{port}", "log.level": "debug"}
+        # Never the default addresses: whoever listens there is not ours.
+        for other in TALKS_TO[name]:
+            values[f"{name}.{other}_url"] = f"http://127.0.0.1:{PORTS.take()}"
         for other, url in (urls or {}).items():
             values[f"{name}.{other}_url"] = url
         values.update(settings or {})
