@@ -54,13 +54,11 @@ static bool is_cancelled(const void *ctx)
 }
 
 static lh_code run_job(struct lh_http_exchange *x, struct lh_job *job,
-                       struct lh_ingest_options *options, struct lh_error *err)
+                       struct lh_ingest_options *options, struct lh_buf *answer, int *ret_status,
+                       struct lh_error *err)
 {
-    LH_AUTO_BUF struct lh_buf answer = LH_BUF_INIT(ANSWER_MAX);
-    int status = 0;
     LH_TRY(lh_ingestd_upload(x, job, options, err));
-    LH_TRY(lh_job_run(job, options, &answer, &status, err));
-    return lh_http_reply_json(x, status, &answer, err);
+    return lh_job_run(job, options, answer, ret_status, err);
 }
 
 static lh_code ingest_with(struct lh_ingestd *ingestd, struct lh_http_exchange *x,
@@ -78,9 +76,11 @@ static lh_code ingest_with(struct lh_ingestd *ingestd, struct lh_http_exchange *
     };
     struct lh_job *job = NULL;
     LH_TRY(lh_job_begin(ingestd->intake, &start, &job, err));
-    lh_code code = run_job(x, job, options, err);
-    lh_job_end(job);
-    return code;
+    LH_AUTO_BUF struct lh_buf answer = LH_BUF_INIT(ANSWER_MAX);
+    int status = 0;
+    lh_code code = run_job(x, job, options, &answer, &status, err);
+    lh_job_end(job); /* before the answer: whoever has it finds nothing left over */
+    return code == LH_OK ? lh_http_reply_json(x, status, &answer, err) : code;
 }
 
 static lh_code post_ingest(void *service, struct lh_http_exchange *x, struct lh_error *err)
