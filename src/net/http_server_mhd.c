@@ -287,13 +287,15 @@ static lh_code listen_on(const char *host, uint16_t port, int *ret_fd, struct lh
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage address = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {.v6 = {0}};
     socklen_t len = sizeof(address);
-    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+    if (getsockname(fd, &address.any, &len) != 0)
         return 0;
-    return ntohs(address.ss_family == AF_INET
-                     ? ((const struct sockaddr_in *)(const void *)&address)->sin_port
-                     : ((const struct sockaddr_in6 *)(const void *)&address)->sin6_port);
+    return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
 /* Takes over listen_fd when it succeeds. */
