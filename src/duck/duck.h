@@ -1,6 +1,6 @@
 /*
  * DuckDB behind one door: src/duck is the only folder that includes duckdb.h. Used by the workers
- * of queryd and ingestd and by catalogd.
+ * of queryd and ingestd.
  *
  * A database is shared by threads, a connection belongs to one thread at a time; only
  * lh_duck_interrupt may be called from another.
