@@ -27,12 +27,7 @@ static lh_code url_of_address(const char *address, char **ret_url, struct lh_err
     if (!lh_parse_address(lh_str_from(address), host, sizeof(host), &port) || port == 0)
         return lh_fail(err, LH_INVALID, "gateway.listen is %s: say by --url where it listens",
                        address);
-    if (strcmp(host, "0.0.0.0") == 0)
-        *ret_url = lh_asprintf("http://127.0.0.1:%u", port);
-    else if (strcmp(host, "::") == 0)
-        *ret_url = lh_asprintf("http://[::1]:%u", port);
-    else
-        *ret_url = lh_asprintf(strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host, port);
+    *ret_url = lh_settings_url(address);
     return LH_OK;
 }
 

@@ -64,7 +64,7 @@ static char **text_member(struct lh_settings *settings, const struct lh_option *
 
 /* Where a client reaches a service that listens on `listen`: an address that stands for all
  * interfaces is reached through loopback. */
-static char *url_from_listen(const char *listen)
+char *lh_settings_url(const char *listen)
 {
     char host[256];
     uint16_t port = 0;
@@ -106,7 +106,7 @@ static void derive_urls(struct lh_settings *settings)
         if (strcmp(*url, "auto") != 0)
             continue;
         free(*url);
-        *url = url_from_listen(listen_behind(settings, option->key));
+        *url = lh_settings_url(listen_behind(settings, option->key));
     }
 }
 

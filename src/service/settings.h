@@ -52,6 +52,10 @@ const char *lh_settings_listen(const struct lh_settings *settings, lh_str sectio
 /* What a section is ("the object store"), or NULL for a section that does not exist. */
 const char *lh_settings_section_help(const char *section);
 
+/* Where a valid listen address is reached on this host, as a URL owned by the caller; an address of
+ * all interfaces by loopback. */
+char *lh_settings_url(const char *listen);
+
 /* The table as a page of documentation (Markdown): docs/operations/limits.md. */
 void lh_settings_document(struct lh_buf *out);
 
