@@ -21,6 +21,7 @@
 #define LH_STORAGED_STORAGED_H
 
 #include "base/buf.h"
+#include "base/checksum.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
@@ -108,8 +109,30 @@ struct lh_store_condition {
 struct lh_store_info {
     uint64_t size;
     lh_time_ms modified_ms;
-    char etag[LH_STORE_ETAG_SIZE]; /* without quotes: MD5 in hex */
+    char etag[LH_STORE_ETAG_SIZE]; /* without quotes: MD5 in hex, "-N" behind it for N parts */
     char content_type[LH_STORE_TYPE_SIZE];
+    uint32_t part_count; /* 0 = it was put in one piece */
+    /* What S3 calls the object's checksum; kind NONE when there is none. A composite one is over
+     * the checksums of its parts. */
+    struct lh_checksum checksum;
+    bool checksum_composite;
+};
+
+/* What a client keeps with an object, beside its content type: headers ("cache-control",
+ * "x-amz-meta-author", names in lower case) or tags, in the order given. */
+struct lh_attribute {
+    lh_str name;
+    lh_str value;
+};
+struct lh_attributes {
+    const struct lh_attribute *list;
+    size_t count;
+};
+enum {
+    LH_ATTRIBUTES_BYTES_MAX = 8 << 10, /* names and values of one object's headers */
+    LH_TAGS_MAX = 10,                  /* of an object */
+    LH_TAG_NAME_MAX = 128 * 4,         /* bytes; characters are the door's business */
+    LH_TAG_VALUE_MAX = 256 * 4,
 };
 
 /* ---- put ---- */
@@ -122,6 +145,14 @@ struct lh_upload_options {
     int64_t length;                      /* -1 = unknown */
     const uint8_t *md5;    /* what the body must hash to (LH_MD5_SIZE bytes), or NULL; copied */
     const uint8_t *sha256; /* the same (LH_SHA256_SIZE bytes) */
+    struct lh_attributes headers; /* copied */
+    struct lh_attributes tags;    /* copied */
+    /* Computed over the body and kept with the object; NONE = none. */
+    enum lh_checksum_kind checksum;
+    /* Part `part_number` of this upload in parts instead of an object: `key` must be that of the
+     * upload; content type, headers, tags and conditions are the upload's. NULL = an object. */
+    const char *upload_id;
+    uint32_t part_number; /* 1 to LH_PARTS_MAX */
 };
 
 /* Takes the upload's window from the budget. Also LH_BUSY when the budget is used up, LH_TOO_LARGE,
@@ -133,6 +164,10 @@ lh_code lh_upload_space(struct lh_upload *upload, void **ret_space, size_t *ret_
                         struct lh_error *err);
 /* So many bytes were put there. LH_TOO_LARGE. */
 lh_code lh_upload_added(struct lh_upload *upload, size_t len, struct lh_error *err);
+/* What the body's checksum must be; at any time before commit (a trailer comes last). LH_INVALID
+ * when the upload was begun with another kind. */
+lh_code lh_upload_expect(struct lh_upload *upload, const struct lh_checksum *checksum,
+                         struct lh_error *err);
 /* The body is complete: verifies its digests (LH_BAD_DIGEST) and its length (LH_INCOMPLETE_BODY),
  * makes it durable and visible. *ret_created: the key was absent. Afterwards the upload can only be
  * freed. LH_IO may leave the outcome open when the disk failed in the commit itself; then the store
@@ -147,6 +182,11 @@ void lh_upload_free(struct lh_upload *upload);
 /* LH_OK also when the key is absent, unless if_match is given: then LH_PRECONDITION. */
 lh_code lh_store_delete(struct lh_store *store, int64_t bucket, lh_str key,
                         const struct lh_store_condition *condition, struct lh_error *err);
+
+/* Many at once, in one group. Each has its own result in `codes` (LH_OK also when absent); a
+ * failure of the call is that of all. */
+lh_code lh_store_delete_many(struct lh_store *store, int64_t bucket, const lh_str *keys,
+                             size_t count, lh_code *codes, struct lh_error *err);
 
 /* ---- get ---- */
 
@@ -165,6 +205,33 @@ const struct lh_store_info *lh_object_info(const struct lh_object *object);
 lh_code lh_object_read(struct lh_object *object, uint64_t offset, const void **ret_bytes,
                        size_t *ret_len, struct lh_error *err);
 void lh_object_close(struct lh_object *object); /* accepts NULL */
+/* Borrowed until close. */
+struct lh_attributes lh_object_headers(const struct lh_object *object);
+struct lh_attributes lh_object_tags(const struct lh_object *object);
+/* Part `number` of an object that was put in parts: where it lies, and its own checksum.
+ * LH_NOT_FOUND. */
+struct lh_object_part {
+    uint32_t number;
+    uint64_t offset;
+    uint64_t size;
+    char etag[LH_STORE_ETAG_SIZE];
+    struct lh_checksum checksum;
+};
+lh_code lh_object_part(const struct lh_object *object, uint32_t index,
+                       struct lh_object_part *ret_part, struct lh_error *err);
+
+/* ---- copy, tags ---- */
+
+/* An object of `source`, whole and without moving its bytes where the file system can link them.
+ * `options` as of an upload: its digests, length and upload_id are not looked at. The copy gets
+ * the etag and, when options->checksum is NONE, the checksum of the source. */
+lh_code lh_store_copy(struct lh_store *store, struct lh_object *source,
+                      const struct lh_upload_options *options, struct lh_store_info *ret_info,
+                      struct lh_error *err);
+
+/* Replaces the object's tags. LH_NOT_FOUND. */
+lh_code lh_store_set_tags(struct lh_store *store, int64_t bucket, lh_str key,
+                          struct lh_attributes tags, struct lh_error *err);
 
 /* The absolute path of the object's immutable file, owned by the caller; NULL for one that lives in
  * the index. The file disappears some time after the object is replaced or deleted. */
@@ -178,6 +245,7 @@ struct lh_list_options {
     lh_str prefix;
     lh_str delimiter; /* empty = none */
     lh_str cursor;    /* of the page before; empty = from the start */
+    lh_str after;     /* without a cursor: only names behind this one; empty = all */
     size_t limit;     /* keys and common prefixes together; > 0 */
 };
 

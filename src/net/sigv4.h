@@ -1,0 +1,106 @@
+/*
+ * AWS Signature Version 4 (AWS General Reference, "Signature Version 4 signing process"; Amazon S3
+ * API Reference, "Authenticating requests"): one canonical form, used to verify requests that come
+ * in and to sign those that go out. By header and by query (presigned). Pure: no I/O; the caller
+ * brings the time.
+ */
+#ifndef LH_NET_SIGV4_H
+#define LH_NET_SIGV4_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "net/http.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LH_SIGV4_SKEW_MS = 15 * 60 * 1000,
+    LH_SIGV4_EXPIRES_MAX = 604800, /* seconds */
+    LH_SIGV4_SIGNATURE_HEX = 65,
+};
+
+/* A request as it is signed. `path` and `query` are raw, as they stand in the request line. */
+struct lh_sigv4_request {
+    enum lh_http_method method;
+    lh_str path;
+    lh_str query;
+    const struct lh_http_header *headers;
+    size_t header_count;
+};
+
+/* What a request says about its signature; pieces point into the request. */
+struct lh_sigv4_claim {
+    bool presigned;
+    lh_str access_key;
+    lh_str date; /* "20261122", of the credential's scope */
+    lh_str region;
+    lh_str service;
+    lh_str signed_headers; /* "host;x-amz-date" */
+    lh_str signature;
+    lh_str timestamp; /* "20261122T191000Z" */
+    lh_time_ms signed_ms;
+    int64_t expires_s;     /* presigned only */
+    lh_str content_sha256; /* its header, or UNSIGNED-PAYLOAD when presigned without */
+};
+
+/* What keeps a claim from holding; a door chooses its own words for these. */
+enum lh_sigv4_result {
+    LH_SIGV4_OK,
+    LH_SIGV4_NONE,            /* the request is not signed at all */
+    LH_SIGV4_VERSION_2,       /* by the old scheme */
+    LH_SIGV4_MALFORMED,       /* of the Authorization header or of the query's parameters */
+    LH_SIGV4_SKEWED,          /* the clocks differ by more than LH_SIGV4_SKEW_MS */
+    LH_SIGV4_EXPIRED,         /* presigned */
+    LH_SIGV4_UNSIGNED_HEADER, /* host, or a header that begins with x-amz-, is not signed */
+    LH_SIGV4_MISMATCH,
+};
+
+/* Finds and parses the claim. Does not look at keys. */
+enum lh_sigv4_result lh_sigv4_parse(const struct lh_sigv4_request *request,
+                                    struct lh_sigv4_claim *ret_claim, struct lh_error *err);
+
+/* Running state for the chunks of a signed stream: the key of the day, and the last signature. */
+struct lh_sigv4_context {
+    uint8_t signing_key[32];
+    char scope[128];
+    char timestamp[17];
+    char signature[LH_SIGV4_SIGNATURE_HEX];
+};
+
+/* Whether the claim holds for this secret at this time. The signing key of a day, region and secret
+ * is derived once and cached (thread-safe). Compares in constant time. ret_context may be NULL. */
+enum lh_sigv4_result lh_sigv4_verify(const struct lh_sigv4_request *request,
+                                     const struct lh_sigv4_claim *claim, lh_str secret,
+                                     lh_time_ms now, struct lh_sigv4_context *ret_context,
+                                     struct lh_error *err);
+
+/* The signature of the next chunk, of a body with that SHA-256; it becomes the context's last. */
+void lh_sigv4_sign_chunk(struct lh_sigv4_context *context, const uint8_t sha256[32],
+                         char ret[LH_SIGV4_SIGNATURE_HEX]);
+/* The same of the trailing headers: SHA-256 of "name:value\n" lines. */
+void lh_sigv4_sign_trailer(struct lh_sigv4_context *context, const uint8_t sha256[32],
+                           char ret[LH_SIGV4_SIGNATURE_HEX]);
+
+struct lh_sigv4_credentials {
+    lh_str access_key;
+    lh_str secret;
+    lh_str region;
+    lh_str service; /* "s3" */
+};
+
+/* The value of Authorization for a request whose headers hold host, x-amz-date and
+ * x-amz-content-sha256 already; all of its headers are signed. Appends to out. */
+lh_code lh_sigv4_sign(const struct lh_sigv4_request *request,
+                      const struct lh_sigv4_credentials *credentials, struct lh_buf *out,
+                      struct lh_error *err);
+
+/* A URL that anybody may use until it expires: appends `endpoint` ("http://host:port"), path and
+ * query with the signature. */
+lh_code lh_sigv4_presign(enum lh_http_method method, lh_str endpoint, lh_str path, lh_str query,
+                         const struct lh_sigv4_credentials *credentials, lh_time_ms now,
+                         int64_t expires_s, struct lh_buf *out, struct lh_error *err);
+
+#endif
