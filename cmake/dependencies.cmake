@@ -14,6 +14,7 @@ lh_pkg(jansson jansson)
 lh_pkg(microhttpd libmicrohttpd)
 lh_pkg(sqlite sqlite3)
 lh_pkg(zstd libzstd)
+lh_pkg(expat expat)
 
 # xxhash and toml++ are used as headers only.
 find_path(LH_XXHASH_INCLUDE xxhash.h REQUIRED)

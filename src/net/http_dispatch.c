@@ -212,6 +212,11 @@ static lh_code find_route(struct lh_http_exchange *x, struct lh_error *err)
 {
     const struct lh_http_server_options *options = &x->server->options;
     unsigned allowed = 0;
+    const struct lh_route *rest = lh_router_rest(options->routes, options->route_count);
+    if (rest != NULL && options->wants_rest != NULL && options->wants_rest(options->service, x)) {
+        x->match = (struct lh_route_match){.route = rest};
+        return LH_OK;
+    }
     lh_code code = lh_router_match(options->routes, options->route_count, x->method, x->path,
                                    &x->match, &allowed, err);
     if (code == LH_METHOD_NOT_ALLOWED)

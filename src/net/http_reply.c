@@ -172,7 +172,7 @@ static bool is_fault(lh_code code)
            code != LH_UNSUPPORTED && code != LH_HTTP_VERSION;
 }
 
-static void log_failure(struct lh_http_exchange *x, const struct lh_error *failure)
+void lh_http_log_failure(struct lh_http_exchange *x, const struct lh_error *failure)
 {
     enum lh_log_level level = lh_code_status(failure->code) == 500 ? LH_LOG_ERROR : LH_LOG_WARN;
     if (!is_fault(failure->code) || !lh_log_enabled(level))
@@ -230,7 +230,7 @@ void lh_http_compose_error(struct lh_http_exchange *x, const struct lh_error *fa
     if (status == 503 && !has_field(x, "Retry-After"))
         add_field(x, "Retry-After", LH_STR("1"));
     begin(x, status, "application/problem+json");
-    log_failure(x, failure);
+    lh_http_log_failure(x, failure);
 }
 
 lh_code lh_http_reply_error(struct lh_http_exchange *x, const struct lh_error *failure,

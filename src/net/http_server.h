@@ -48,6 +48,9 @@ enum lh_route_flags {
     LH_ROUTE_BODY = 2,      /* takes a request body; without it a body is refused with 413 */
     LH_ROUTE_UNREADY = 4,   /* answers before the service is ready, too */
     LH_ROUTE_ANY_QUERY = 8, /* query parameters are not checked against `query` */
+    /* Takes every path that no other route of the table has; its handler reads the path from the
+     * target itself, and `pattern` is for the documentation only. */
+    LH_ROUTE_REST = 16,
 };
 
 /* What the route is, for the dispatcher and for /openapi.json alike. */
@@ -70,6 +73,9 @@ struct lh_http_server_options {
     uint16_t port;    /* 0: chosen by the system, see lh_http_server_port */
     const struct lh_route *routes;
     size_t route_count;
+    /* True: the request is for the LH_ROUTE_REST route whatever its path is (a name in Host says
+     * so). Runs on the event thread, thread-safe; NULL = never. */
+    bool (*wants_rest)(const void *service, const struct lh_http_exchange *x);
     void *service; /* first argument of every handler */
     const char *service_name;
     const char *version;
@@ -184,6 +190,9 @@ lh_code lh_http_reply_json(struct lh_http_exchange *x, int status, struct lh_buf
 /* application/problem+json; what the server does with a failure that a handler returns. */
 lh_code lh_http_reply_error(struct lh_http_exchange *x, const struct lh_error *failure,
                             struct lh_error *err);
+
+/* For a door that answers failures in its own shape: logs one as lh_http_reply_error would. */
+void lh_http_log_failure(struct lh_http_exchange *x, const struct lh_error *failure);
 
 /* Streams. length -1 = unknown (chunked). HEAD and 304: the bytes written are counted and dropped,
  * and none need be written; the length is stated (for 304 it must be that of the object, RFC 9110

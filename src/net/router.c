@@ -68,6 +68,14 @@ static bool match_pattern(lh_str pattern, lh_str path, struct lh_route_match *ma
     return path.len == 0;
 }
 
+const struct lh_route *lh_router_rest(const struct lh_route *routes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((routes[i].flags & LH_ROUTE_REST) != 0)
+            return &routes[i];
+    return NULL;
+}
+
 lh_code lh_router_match(const struct lh_route *routes, size_t count, enum lh_http_method method,
                         lh_str raw_path, struct lh_route_match *ret_match, unsigned *ret_allowed,
                         struct lh_error *err)
@@ -76,6 +84,8 @@ lh_code lh_router_match(const struct lh_route *routes, size_t count, enum lh_htt
     unsigned allowed = 0;
     struct lh_route_match match;
     for (size_t i = 0; i < count; i++) {
+        if ((routes[i].flags & LH_ROUTE_REST) != 0)
+            continue;
         if (!match_pattern(lh_str_from(routes[i].pattern), raw_path, &match))
             continue;
         unsigned methods = routes[i].methods;
@@ -87,6 +97,11 @@ lh_code lh_router_match(const struct lh_route *routes, size_t count, enum lh_htt
             return LH_OK;
         }
         allowed |= methods;
+    }
+    const struct lh_route *rest = lh_router_rest(routes, count);
+    if (allowed == 0 && rest != NULL && (rest->methods & wanted) != 0) {
+        *ret_match = (struct lh_route_match){.route = rest};
+        return LH_OK;
     }
     if (allowed == 0)
         return lh_fail(err, LH_ROUTE_NOT_FOUND, "nothing answers to %.*s", LH_FMT(raw_path));

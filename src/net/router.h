@@ -17,8 +17,12 @@ struct lh_route_match {
     size_t param_count;
 };
 
+/* The route marked LH_ROUTE_REST; NULL when the table has none. */
+const struct lh_route *lh_router_rest(const struct lh_route *routes, size_t count);
+
 /* LH_ROUTE_NOT_FOUND, or LH_METHOD_NOT_ALLOWED with the allowed methods in *ret_allowed (a mask).
- * The first route of the table that fits wins, so special routes stand before general ones. */
+ * The first route of the table that fits wins, so special routes stand before general ones; the
+ * rest's wins when no pattern fits the path. */
 lh_code lh_router_match(const struct lh_route *routes, size_t count, enum lh_http_method method,
                         lh_str raw_path, struct lh_route_match *ret_match, unsigned *ret_allowed,
                         struct lh_error *err);

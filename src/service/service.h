@@ -37,6 +37,8 @@ struct lh_service {
     const struct lh_route *routes;
     size_t route_count;
     bool stateless; /* has no data folder */
+    /* As lh_http_server_options.wants_rest; may be NULL. */
+    bool (*wants_rest)(const void *state, const struct lh_http_exchange *x);
 
     /* Before listening: take locks, open files, fail early. `host` is valid until close returns. */
     lh_code (*open)(const struct lh_settings *settings, struct lh_service_host *host,

@@ -139,6 +139,7 @@ static lh_code start_server(struct lh_service_host *host, const char *address, u
         .port = port,
         .routes = host->routes,
         .route_count = host->route_count,
+        .wants_rest = host->service->wants_rest,
         .service = host->state,
         .service_name = host->service->name,
         .version = lh_version,
