@@ -414,7 +414,7 @@ void lh_http_settle(struct lh_http_exchange *x, lh_code code, const struct lh_er
 
     struct lh_error failure = failure_of(x, code, err);
     if (state == LH_ANSWER_SENDING) {
-        log_failure(x, &failure);
+        lh_http_log_failure(x, &failure);
         return;
     }
     if (state == LH_ANSWER_OPEN)
