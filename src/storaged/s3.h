@@ -9,6 +9,7 @@
 #ifndef LH_STORAGED_S3_H
 #define LH_STORAGED_S3_H
 
+#include "base/xml.h"
 #include "net/aws_chunked.h"
 #include "net/http_server.h"
 #include "net/sigv4.h"
@@ -65,8 +66,8 @@ lh_code lh_s3_authenticate(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_authorize(struct lh_s3 *s3, enum lh_access access, lh_str bucket, lh_str key,
                         struct lh_error *err);
 
-/* s3_xml.c: documents out, straight into a buffer, and in, by expat, as a small tree in the
- * exchange's arena (elements without namespaces and attributes; at most LH_S3_XML_NODES_MAX). */
+/* s3_xml.c: documents out, straight into a buffer, and in (base/xml.h), as a small tree in the
+ * exchange's arena of at most LH_S3_XML_NODES_MAX elements. */
 struct lh_xml {
     struct lh_buf *out;
 };
@@ -83,19 +84,10 @@ void lh_xml_quoted(struct lh_xml *xml, const char *element, const char *etag); /
 void lh_xml_key(struct lh_xml *xml, const char *element, lh_str key, bool url);
 
 enum { LH_S3_XML_NODES_MAX = 60000, LH_S3_XML_BYTES_MAX = 4 << 20 };
-struct lh_xml_node {
-    lh_str name;
-    lh_str text; /* of its character data, trimmed of nothing */
-    const struct lh_xml_node *first_child;
-    const struct lh_xml_node *next;
-};
 /* Reads the whole body (verified against its digests by lh_s3_body_all) and parses it. MalformedXML
  * when it is none or its root has another name. */
 lh_code lh_s3_body_xml(struct lh_s3 *s3, const char *root, const struct lh_xml_node **ret_root,
                        struct lh_error *err);
-const struct lh_xml_node *lh_xml_child(const struct lh_xml_node *node, const char *name);
-/* The text of a child; LH_STR_NONE when there is none. */
-lh_str lh_xml_child_text(const struct lh_xml_node *node, const char *name);
 /* Sends a document with status 200; empties the buffer. */
 lh_code lh_s3_reply_xml(struct lh_s3 *s3, struct lh_buf *body, struct lh_error *err);
 
