@@ -1,5 +1,5 @@
 /*
- * Hashes and identities: SHA-256 and MD5 (OpenSSL), XXH3 (xxhash), UUIDs, random bytes.
+ * Hashes and identities: SHA-256, MD5 and HMAC (OpenSSL), XXH3 (xxhash), UUIDs, random bytes.
  */
 #ifndef LH_BASE_HASH_H
 #define LH_BASE_HASH_H
@@ -12,13 +12,14 @@
 
 enum {
     LH_SHA256_SIZE = 32,
+    LH_SHA1_SIZE = 20,
     LH_MD5_SIZE = 16,
     LH_SHA256_HEX = 65,
     LH_MD5_HEX = 33,
     LH_UUID_TEXT = 37
 };
 
-enum lh_digest_kind { LH_DIGEST_SHA256, LH_DIGEST_MD5 };
+enum lh_digest_kind { LH_DIGEST_SHA256, LH_DIGEST_MD5, LH_DIGEST_SHA1 };
 
 /* A running digest. new never returns NULL; final may be called once. */
 struct lh_digest;
@@ -32,6 +33,13 @@ void lh_digest_cleanup(struct lh_digest **digest);
 void lh_sha256(const void *bytes, size_t len, uint8_t out[LH_SHA256_SIZE]);
 void lh_sha256_hex(const void *bytes, size_t len, char out[LH_SHA256_HEX]);
 void lh_md5(const void *bytes, size_t len, uint8_t out[LH_MD5_SIZE]);
+
+/* HMAC with SHA-256 (RFC 2104). */
+void lh_hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
+                    uint8_t out[LH_SHA256_SIZE]);
+
+/* Whether two secrets are the same, in a time that tells nothing but their lengths. */
+bool lh_secret_eq(lh_str a, lh_str b);
 
 /* XXH3, 64 bits, seed 0: the checksum of everything that we persist. */
 uint64_t lh_xxh3(const void *bytes, size_t len);
