@@ -56,7 +56,7 @@ static lh_code put_hits(struct searching *searching, const struct lh_found *foun
     size_t written = 0;
     lh_json_key(json, "hits");
     lh_json_array(json);
-    for (size_t i = 0; i < found->count && written < request->k; i++) {
+    for (size_t i = 0; i < found->hits.count && written < request->k; i++) {
         uint32_t slot = (uint32_t)searching->hits[i].slot;
         if (request->id.len > 0 && lh_str_eq(lh_vindex_id(found->index, slot), request->id))
             continue; /* the item whose neighbours are wanted */
@@ -70,7 +70,7 @@ static lh_code put_hits(struct searching *searching, const struct lh_found *foun
         LH_TRY(flush(searching, err));
     }
     lh_json_array_end(json);
-    lh_json_kbool(json, "exact", found->exact);
+    lh_json_kbool(json, "exact", found->hits.exact);
     return LH_OK;
 }
 
@@ -78,14 +78,14 @@ static lh_code put_hits(struct searching *searching, const struct lh_found *foun
 static lh_code run_query(struct searching *searching, const float *vector, struct lh_error *err)
 {
     const struct lh_search_request *request = &searching->request;
-    const struct lh_query query = {.vector = vector,
-                                   .k = request->k + (request->id.len > 0),
-                                   .ef = request->ef,
-                                   .exact = request->exact};
+    const struct lh_hnsw_query query = {.vector = vector,
+                                        .k = request->k + (request->id.len > 0),
+                                        .ef = request->ef,
+                                        .exact = request->exact};
     struct lh_found found;
     if (lh_http_cancelled(searching->x))
         return lh_fail(err, LH_CANCELLED, "the client is gone");
-    LH_TRY(lh_collection_search(searching->collection, &query, searching->hits, &found, err));
+    LH_TRY(lh_collection_search(searching->collection, NULL, &query, searching->hits, &found, err));
     lh_code code = put_hits(searching, &found, err);
     lh_vindex_unref(found.index);
     return code;

@@ -176,25 +176,21 @@ lh_code lh_collection_index(struct lh_collection *collection, struct lh_vindex *
     return LH_OK;
 }
 
-lh_code lh_collection_search(struct lh_collection *collection, const struct lh_query *query,
-                             struct lh_hnsw_hit *ret_hits, struct lh_found *ret_found,
-                             struct lh_error *err)
+lh_code lh_collection_search(struct lh_collection *collection, struct lh_vindex *index,
+                             const struct lh_hnsw_query *query, struct lh_hnsw_hit *ret_hits,
+                             struct lh_found *ret_found, struct lh_error *err)
 {
+    LH_CHECK(query->allowed == NULL || index != NULL);
     struct lh_commons *commons = collection->commons;
-    size_t ef = query->ef > 0 ? query->ef : (size_t)commons->settings->ef_default;
+    struct lh_hnsw_query filled = *query;
+    if (filled.ef == 0)
+        filled.ef = (size_t)commons->settings->ef_default;
     struct lh_scratch_node *node = lh_commons_take_scratch(commons);
     lh_code code = begin_reading(collection, err);
     if (code == LH_OK) {
-        const struct lh_hnsw *graph = &collection->index->graph;
-        bool exact = query->exact;
-        if (exact)
-            ret_found->count =
-                lh_hnsw_scan(graph, query->vector, query->k, &node->scratch, ret_hits);
-        else
-            ret_found->count = lh_hnsw_search(graph, query->vector, query->k, ef, &node->scratch,
-                                              ret_hits, &exact);
-        ret_found->exact = exact;
-        ret_found->index = lh_vindex_ref(collection->index);
+        ret_found->index = lh_vindex_ref(index != NULL ? index : collection->index);
+        ret_found->hits =
+            lh_hnsw_search(&ret_found->index->graph, &filled, &node->scratch, ret_hits);
         end_reading(collection);
         atomic_fetch_add(&commons->queries, 1);
     }

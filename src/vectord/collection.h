@@ -121,22 +121,16 @@ void lh_collection_apply(struct lh_collection *collection, const struct lh_batch
 lh_code lh_collection_index(struct lh_collection *collection, struct lh_vindex **ret_index,
                             struct lh_error *err);
 
-/* One query: dimension floats, prepared. ret_hits has room for k. *ret_index is what the hits'
- * slots belong to (unref it). ef 0 = the default. */
-struct lh_query {
-    const float *vector;
-    size_t k;
-    size_t ef;
-    bool exact;
-};
+/* One query (ef 0 = the default); ret_hits has room for k. With a bitmap of allowed slots, `index`
+ * is the index that it was made of: slots mean nothing in another one. NULL = the index as it is
+ * now. *ret_found->index is what the hits' slots belong to (unref it). */
 struct lh_found {
     struct lh_vindex *index;
-    size_t count;
-    bool exact;
+    struct lh_hnsw_found hits;
 };
-lh_code lh_collection_search(struct lh_collection *collection, const struct lh_query *query,
-                             struct lh_hnsw_hit *ret_hits, struct lh_found *ret_found,
-                             struct lh_error *err);
+lh_code lh_collection_search(struct lh_collection *collection, struct lh_vindex *index,
+                             const struct lh_hnsw_query *query, struct lh_hnsw_hit *ret_hits,
+                             struct lh_found *ret_found, struct lh_error *err);
 
 /* The slot of an item and the index it belongs to (unref it). LH_NOT_FOUND. */
 lh_code lh_collection_find(struct lh_collection *collection, lh_str id,

@@ -90,6 +90,7 @@ struct lh_hnsw_scratch {
     size_t row_max;             /* entries in each of the three */
     float *query;               /* a padded, aligned row */
     size_t query_floats;
+    uint64_t distances; /* computed by the search */
 };
 
 lh_code lh_hnsw_init(struct lh_hnsw *graph, const struct lh_hnsw_options *options,
@@ -106,16 +107,31 @@ uint32_t lh_hnsw_add(struct lh_hnsw *graph, const float *vector, struct lh_hnsw_
 /* Marks a live slot deleted. */
 void lh_hnsw_delete(struct lh_hnsw *graph, uint32_t slot);
 
-/* The k nearest live nodes, nearest first; ret_hits has room for k. Returns how many: min(k, live
- * nodes), always. `ef` is how many candidates the search keeps, at least k. *ret_exact tells
- * whether all nodes were looked at: a small graph is scanned. query: dim_count floats. */
-size_t lh_hnsw_search(const struct lh_hnsw *graph, const float *query, size_t k, size_t ef,
-                      struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits,
-                      bool *ret_exact);
+struct lh_hnsw_query {
+    const float *vector; /* dim_count floats, any alignment; of unit length for cosine */
+    size_t k;            /* at least 1 */
+    size_t ef;           /* candidates that a walk keeps; less than k counts as k */
+    double refine;       /* how many times k candidates are measured exactly, where the walk was by
+                            codes; 0 = the default */
+    bool exact;          /* look at all nodes */
+    /* Which slots may be found: bit slot % 64 of word slot / 64, for slots below allowed_slots;
+     * those above may not. Dead ones may be in it. NULL = all. allowed_count bits are set. */
+    const uint64_t *allowed;
+    uint32_t allowed_slots;
+    uint32_t allowed_count;
+};
 
-/* The same by looking at all nodes. */
-size_t lh_hnsw_scan(const struct lh_hnsw *graph, const float *query, size_t k,
-                    struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits);
+struct lh_hnsw_found {
+    size_t count;       /* hits */
+    bool exact;         /* all nodes that may be found were looked at: no other is nearer */
+    uint64_t distances; /* computed on the way */
+};
+
+/* The k nearest live nodes that are allowed, nearest first; ret_hits has room for k. Always
+ * min(k, live and allowed) of them: a small graph or a selective filter is scanned, and a walk that
+ * comes back with too little is finished by a scan. */
+struct lh_hnsw_found lh_hnsw_search(const struct lh_hnsw *graph, const struct lh_hnsw_query *query,
+                                    struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits);
 
 /* What a user is told: cosine: 1 - cosine of the angle, 0 to 2; l2: Euclidean distance; ip: the
  * inner product, negated. */

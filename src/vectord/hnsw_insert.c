@@ -185,7 +185,7 @@ static void link_node(struct lh_hnsw *graph, int32_t slot, uint32_t level,
     for (; top > level; top--)
         lh_hnsw_descend(graph, row, top, &nearest, &order);
     for (uint32_t at = top;; at--) {
-        size_t found = lh_hnsw_search_layer(graph, row, nearest, order, at,
+        size_t found = lh_hnsw_search_layer(graph, row, NULL, nearest, order, at,
                                             graph->options.ef_construction, scratch);
         if (found > 0) {
             nearest = scratch->pool[0].slot;
@@ -196,7 +196,7 @@ static void link_node(struct lh_hnsw *graph, int32_t slot, uint32_t level,
             continue;
         }
         if (found == 0) /* nothing but dead nodes near: there is a live one somewhere */
-            found = lh_hnsw_scan_row(graph, row, 1, scratch->pool);
+            found = lh_hnsw_scan_row(graph, row, NULL, 1, scratch, scratch->pool);
         link_base(graph, slot, row, scratch, found);
         return;
     }

@@ -81,13 +81,14 @@ void lh_hnsw_descend(const struct lh_hnsw *graph, const float *query, uint32_t l
                      float *order);
 
 /* Alg. 2: the ef nearest live nodes on a level into scratch->pool, sorted; returns how many.
- * `start` is where the walk begins. */
-size_t lh_hnsw_search_layer(const struct lh_hnsw *graph, const float *query, int32_t start,
-                            float start_order, uint32_t level, size_t ef,
-                            struct lh_hnsw_scratch *scratch);
+ * `start` is where the walk begins; filter may be NULL, of it only `allowed` counts. */
+size_t lh_hnsw_search_layer(const struct lh_hnsw *graph, const float *query,
+                            const struct lh_hnsw_query *filter, int32_t start, float start_order,
+                            uint32_t level, size_t ef, struct lh_hnsw_scratch *scratch);
 
-/* The k nearest live nodes by looking at all of them; query is a padded row. */
-size_t lh_hnsw_scan_row(const struct lh_hnsw *graph, const float *query, size_t k,
-                        struct lh_hnsw_hit *ret_hits);
+/* The k nearest that may be found by looking at all; query is a padded row. */
+size_t lh_hnsw_scan_row(const struct lh_hnsw *graph, const float *query,
+                        const struct lh_hnsw_query *filter, size_t k,
+                        struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits);
 
 #endif

@@ -14,6 +14,7 @@
 enum {
     /* Up to here a scan of all rows is faster than a walk (bench/recall, 128 dimensions). */
     SCAN_LIVE_MAX = 2000,
+    SCAN_PARTS = 32,           /* a filter that leaves less than this part of the nodes: the same */
     PREFETCH_BYTES_MAX = 1024, /* of a row; the processor's own prefetcher does the rest */
     CACHE_LINE = 64,
 };
@@ -143,6 +144,7 @@ static size_t walk_live(const struct lh_hnsw *graph, const float *query, struct 
         pool[current].slot |= WALKED;
         size_t unseen = take_unseen(graph, slot, level, scratch);
         lh_hnsw_measure(graph, query, scratch->unseen, unseen, orders);
+        scratch->distances += unseen;
         size_t lowest = current + 1;
         for (size_t i = 0; i < unseen; i++) {
             if (count == ef && orders[i] >= pool[count - 1].order)
@@ -163,9 +165,20 @@ static size_t walk_live(const struct lh_hnsw *graph, const float *query, struct 
     return count;
 }
 
-/* Some nodes dead: they are in the frontier only. The frontier is four times as long as the pool,
- * so that a region of dead nodes is crossed. */
-static size_t walk_mixed(const struct lh_hnsw *graph, const float *query, struct lh_hnsw_hit start,
+static inline bool may_be_found(const struct lh_hnsw *graph, const struct lh_hnsw_query *filter,
+                                int32_t slot)
+{
+    if (lh_hnsw_dead_bit(graph, slot))
+        return false;
+    return filter == NULL || filter->allowed == NULL ||
+           ((uint32_t)slot < filter->allowed_slots &&
+            ((filter->allowed[(uint32_t)slot >> 6] >> ((uint32_t)slot & 63)) & 1) != 0);
+}
+
+/* Some nodes may not be found: they are in the frontier only. The frontier is four times as long as
+ * the pool, so that a region of them is crossed. */
+static size_t walk_mixed(const struct lh_hnsw *graph, const float *query,
+                         const struct lh_hnsw_query *filter, struct lh_hnsw_hit start,
                          uint32_t level, size_t ef, struct lh_hnsw_scratch *scratch)
 {
     struct lh_hnsw_hit *pool = scratch->pool;
@@ -174,13 +187,14 @@ static size_t walk_mixed(const struct lh_hnsw *graph, const float *query, struct
     size_t frontier_max = 4 * ef + 64;
     size_t found = 0, waiting = 0, current = 0;
     insert_sorted(frontier, &waiting, frontier_max, start);
-    if (!lh_hnsw_dead_bit(graph, start.slot))
+    if (may_be_found(graph, filter, start.slot))
         insert_sorted(pool, &found, ef, start);
     while (current < waiting && (found < ef || frontier[current].order <= pool[found - 1].order)) {
         int32_t slot = frontier[current].slot;
         frontier[current].slot |= WALKED;
         size_t unseen = take_unseen(graph, slot, level, scratch);
         lh_hnsw_measure(graph, query, scratch->unseen, unseen, orders);
+        scratch->distances += unseen;
         size_t lowest = current + 1;
         for (size_t i = 0; i < unseen; i++) {
             struct lh_hnsw_hit hit = {orders[i], scratch->unseen[i]};
@@ -191,7 +205,7 @@ static size_t walk_mixed(const struct lh_hnsw *graph, const float *query, struct
                 if (place < lowest)
                     lowest = place;
             }
-            if (!lh_hnsw_dead_bit(graph, hit.slot))
+            if (may_be_found(graph, filter, hit.slot))
                 insert_sorted(pool, &found, ef, hit);
         }
         current = lowest;
@@ -201,14 +215,14 @@ static size_t walk_mixed(const struct lh_hnsw *graph, const float *query, struct
     return found;
 }
 
-size_t lh_hnsw_search_layer(const struct lh_hnsw *graph, const float *query, int32_t start,
-                            float start_order, uint32_t level, size_t ef,
-                            struct lh_hnsw_scratch *scratch)
+size_t lh_hnsw_search_layer(const struct lh_hnsw *graph, const float *query,
+                            const struct lh_hnsw_query *filter, int32_t start, float start_order,
+                            uint32_t level, size_t ef, struct lh_hnsw_scratch *scratch)
 {
     struct lh_hnsw_hit first = {start_order, start};
     begin_walk(graph, start, scratch);
-    if (graph->dead_count > 0)
-        return walk_mixed(graph, query, first, level, ef, scratch);
+    if (graph->dead_count > 0 || (filter != NULL && filter->allowed != NULL))
+        return walk_mixed(graph, query, filter, first, level, ef, scratch);
     return walk_live(graph, query, first, level, ef, scratch);
 }
 
@@ -263,17 +277,19 @@ static void load_query(const struct lh_hnsw *graph, const float *query,
     memset(scratch->query + dim_count, 0, (graph->row_floats - dim_count) * sizeof(float));
 }
 
-size_t lh_hnsw_scan_row(const struct lh_hnsw *graph, const float *query, size_t k,
-                        struct lh_hnsw_hit *ret_hits)
+size_t lh_hnsw_scan_row(const struct lh_hnsw *graph, const float *query,
+                        const struct lh_hnsw_query *filter, size_t k,
+                        struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits)
 {
     size_t found = 0, pending = 0;
     int32_t slots[32];
     float orders[32];
     for (int32_t slot = 0; slot < (int32_t)graph->count; slot++) {
-        if (!lh_hnsw_dead_bit(graph, slot))
+        if (may_be_found(graph, filter, slot))
             slots[pending++] = slot;
         if (pending == LH_COUNT(slots) || slot + 1 == (int32_t)graph->count) {
             lh_hnsw_measure(graph, query, slots, pending, orders);
+            scratch->distances += pending;
             for (size_t i = 0; i < pending; i++)
                 heap_offer(ret_hits, &found, k, (struct lh_hnsw_hit){orders[i], slots[i]});
             pending = 0;
@@ -283,38 +299,40 @@ size_t lh_hnsw_scan_row(const struct lh_hnsw *graph, const float *query, size_t 
     return found;
 }
 
-size_t lh_hnsw_scan(const struct lh_hnsw *graph, const float *query, size_t k,
-                    struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits)
+/* Nodes that may be found, at most. */
+static size_t findable(const struct lh_hnsw *graph, const struct lh_hnsw_query *query)
 {
-    LH_CHECK(k > 0);
-    lh_hnsw_scratch_fit(scratch, graph, 1);
-    load_query(graph, query, scratch);
-    return lh_hnsw_scan_row(graph, scratch->query, k, ret_hits);
+    size_t live = graph->count - graph->dead_count;
+    return query->allowed != NULL && query->allowed_count < live ? query->allowed_count : live;
 }
 
-size_t lh_hnsw_search(const struct lh_hnsw *graph, const float *query, size_t k, size_t ef,
-                      struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits,
-                      bool *ret_exact)
+struct lh_hnsw_found lh_hnsw_search(const struct lh_hnsw *graph, const struct lh_hnsw_query *query,
+                                    struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits)
 {
-    LH_CHECK(k > 0);
-    size_t live = graph->count - graph->dead_count;
-    ef = ef < k ? k : ef;
-    *ret_exact = live <= SCAN_LIVE_MAX || ef >= live;
-    if (*ret_exact)
-        return lh_hnsw_scan(graph, query, k, scratch, ret_hits);
-
-    lh_hnsw_scratch_fit(scratch, graph, ef);
-    load_query(graph, query, scratch);
-    int32_t slot = graph->entry;
-    float order = lh_hnsw_one(graph, scratch->query, slot);
-    for (uint32_t level = graph->entry_level; level > 0; level--)
-        lh_hnsw_descend(graph, scratch->query, level, &slot, &order);
-    size_t found = lh_hnsw_search_layer(graph, scratch->query, slot, order, 0, ef, scratch);
-    if (found < k) {
-        /* The walk got stuck among dead nodes; k hits were asked for and there are as many. */
-        *ret_exact = true;
-        return lh_hnsw_scan_row(graph, scratch->query, k, ret_hits);
+    LH_CHECK(query->k > 0);
+    size_t k = query->k;
+    size_t ef = query->ef < k ? k : query->ef;
+    size_t among = findable(graph, query);
+    struct lh_hnsw_found found = {.exact = query->exact || among <= SCAN_LIVE_MAX || ef >= among ||
+                                           among < graph->count / SCAN_PARTS};
+    lh_hnsw_scratch_fit(scratch, graph, found.exact ? 1 : ef);
+    load_query(graph, query->vector, scratch);
+    scratch->distances = 0;
+    if (!found.exact) {
+        int32_t slot = graph->entry;
+        float order = lh_hnsw_one(graph, scratch->query, slot);
+        for (uint32_t level = graph->entry_level; level > 0; level--)
+            lh_hnsw_descend(graph, scratch->query, level, &slot, &order);
+        size_t walked =
+            lh_hnsw_search_layer(graph, scratch->query, query, slot, order, 0, ef, scratch);
+        /* Otherwise the walk got stuck among those that may not be found. */
+        found.exact = walked < k;
+        found.count = k;
+        if (!found.exact)
+            memcpy(ret_hits, scratch->pool, k * sizeof(*ret_hits));
     }
-    memcpy(ret_hits, scratch->pool, k * sizeof(*ret_hits));
-    return k;
+    if (found.exact)
+        found.count = lh_hnsw_scan_row(graph, scratch->query, query, k, scratch, ret_hits);
+    found.distances = scratch->distances;
+    return found;
 }

@@ -113,6 +113,9 @@ void lh_vindex_unref(struct lh_vindex *index)
     if (atomic_fetch_sub(&index->references, 1) > 1)
         return;
     index->magic = 0;
+    void *attachment = atomic_load(&index->attachment);
+    if (attachment != NULL)
+        atomic_load (&index->attachment_free)(attachment);
     lh_budget_give(index->budget, index->taken_bytes);
     lh_hnsw_deinit(&index->graph);
     lh_rows_deinit(&index->id_ends);
@@ -390,6 +393,25 @@ bool lh_metric_parse(lh_str text, enum lh_metric *ret)
     for (enum lh_metric metric = LH_METRIC_COSINE; metric <= LH_METRIC_IP; metric++) {
         if (lh_str_is(text, lh_metric_name(metric))) {
             *ret = metric;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *lh_quantization_name(enum lh_quantization quantization)
+{
+    static const char *const names[] = {[LH_QUANTIZATION_AUTO] = "auto",
+                                        [LH_QUANTIZATION_NONE] = "none",
+                                        [LH_QUANTIZATION_SQ8] = "sq8"};
+    return names[quantization];
+}
+
+bool lh_quantization_parse(lh_str text, enum lh_quantization *ret)
+{
+    for (enum lh_quantization value = LH_QUANTIZATION_AUTO; value <= LH_QUANTIZATION_SQ8; value++) {
+        if (lh_str_is(text, lh_quantization_name(value))) {
+            *ret = value;
             return true;
         }
     }

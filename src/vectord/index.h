@@ -22,6 +22,9 @@
 
 enum { LH_INDEX_NAME_MAX = 128, LH_ITEM_ID_MAX = 256 };
 
+/* Whether walks go by 8-bit codes: auto = where a sample says that they lose nothing. */
+enum lh_quantization { LH_QUANTIZATION_AUTO, LH_QUANTIZATION_NONE, LH_QUANTIZATION_SQ8 };
+
 /* What an index is: fixed when it is created. */
 struct lh_vindex_config {
     char name[LH_INDEX_NAME_MAX + 1];
@@ -29,6 +32,7 @@ struct lh_vindex_config {
     enum lh_metric metric;
     uint32_t m;
     uint32_t ef_construction;
+    enum lh_quantization quantization;
     uint64_t
         seed; /* of the graph's levels; from the name, so that equal input gives equal graphs */
     char uuid[LH_UUID_TEXT]; /* tells it from an earlier index of the same name */
@@ -69,6 +73,11 @@ struct lh_vindex {
     struct lh_id_table table;
     struct lh_id_table next_table; /* larger, filled by reserve, put in place by the next apply */
     struct lh_id_table last_table; /* replaced, freed by the next reserve */
+
+    /* What others derive from the items and keep with the index (indexes of the metadata's fields);
+     * set once, freed with it. The engine does not look into it. */
+    _Atomic(void *) attachment;
+    void (*_Atomic attachment_free)(void *attachment);
 };
 
 /* An empty index with one reference. The budget is borrowed and may be NULL. `reserve_bytes`:
@@ -116,6 +125,9 @@ lh_code lh_vindex_check(const struct lh_vindex *index, struct lh_error *err);
 /* "cosine", "l2", "ip". */
 const char *lh_metric_name(enum lh_metric metric);
 bool lh_metric_parse(lh_str text, enum lh_metric *ret);
+/* "auto", "none", "sq8". */
+const char *lh_quantization_name(enum lh_quantization quantization);
+bool lh_quantization_parse(lh_str text, enum lh_quantization *ret);
 
 /* Makes a vector of a request fit for the index: scales it to unit length under cosine (one that
  * has it already stays as it is, bit by bit). Returns NULL, or what is wrong with it. */

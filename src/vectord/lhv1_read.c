@@ -127,7 +127,8 @@ static lh_code read_config(struct lh_lhv1_reader *reader, const json_t *root, st
         return lh_fail(err, LH_CORRUPT, "it is the index '%s'", config->name);
     if (strlen(config->uuid) != LH_UUID_TEXT - 1 || dimension == 0 || m < LH_HNSW_M_MIN ||
         ef_construction == 0 || !lh_metric_parse(metric, &config->metric) ||
-        !lh_str_is(quantization, "none") || !lh_parse_rfc3339(created, &config->created_ms))
+        !lh_quantization_parse(quantization, &config->quantization) ||
+        !lh_parse_rfc3339(created, &config->created_ms))
         return lh_fail(err, LH_CORRUPT, "a setting of the index is not valid");
     config->dimension = (uint32_t)dimension;
     config->m = (uint32_t)m;

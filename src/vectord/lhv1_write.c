@@ -175,7 +175,7 @@ static void put_envelope(struct lh_lhv1_writer *writer, uint64_t graph_bytes)
     lh_json_kcstr(&json, "metric", lh_metric_name(config->metric));
     lh_json_ku64(&json, "m", config->m);
     lh_json_ku64(&json, "ef_construction", config->ef_construction);
-    lh_json_kcstr(&json, "quantization", "none");
+    lh_json_kcstr(&json, "quantization", lh_quantization_name(config->quantization));
     put_sum(&json, "seed", config->seed);
     lh_json_ku64(&json, "sequence", frozen->sequence);
     lh_json_ku64(&json, "count", frozen->count);

@@ -101,6 +101,7 @@ static lh_code make_config(const struct lh_vectord *vectord, const struct lh_cre
                                       .metric = create->metric,
                                       .m = (uint32_t)create->m,
                                       .ef_construction = (uint32_t)create->ef_construction,
+                                      .quantization = create->quantization,
                                       .seed = lh_xxh3(create->name.ptr, create->name.len),
                                       .created_ms = lh_now_ms()};
     memcpy(config.name, create->name.ptr, create->name.len);
@@ -118,7 +119,8 @@ static lh_code compare(struct lh_collection *collection, const struct lh_vindex_
     const struct lh_vindex_config found = index->config;
     lh_vindex_unref(index);
     if (found.dimension == wanted->dimension && found.metric == wanted->metric &&
-        found.m == wanted->m && found.ef_construction == wanted->ef_construction)
+        found.m == wanted->m && found.ef_construction == wanted->ef_construction &&
+        found.quantization == wanted->quantization)
         return LH_OK;
     return lh_fail(err, LH_EXISTS,
                    "there is an index '%s' with dimension %u, metric %s, m %u, ef_construction %u",

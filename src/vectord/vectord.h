@@ -37,6 +37,7 @@ struct lh_create {
     enum lh_metric metric;
     int64_t m;
     int64_t ef_construction;
+    enum lh_quantization quantization;
 };
 enum { LH_M_DEFAULT = 16, LH_EF_CONSTRUCTION_DEFAULT = 200 };
 

@@ -51,8 +51,9 @@ static void find_truth(struct bench *bench)
     size_t dimension = bench->graph.options.dim_count;
     bench->farthest = lh_calloc(bench->query_count, sizeof(float));
     for (size_t i = 0; i < bench->query_count; i++) {
-        size_t found =
-            lh_hnsw_scan(&bench->graph, bench->queries + i * dimension, K, &bench->scratch, hits);
+        const struct lh_hnsw_query query = {
+            .vector = bench->queries + i * dimension, .k = K, .exact = true};
+        size_t found = lh_hnsw_search(&bench->graph, &query, &bench->scratch, hits).count;
         LH_CHECK(found == K);
         bench->farthest[i] = hits[K - 1].order;
     }
@@ -68,9 +69,9 @@ static void measure(struct bench *bench, size_t ef)
         right = 0;
         lh_mono start = lh_mono_now();
         for (size_t i = 0; i < bench->query_count; i++) {
-            bool exact;
-            size_t found = lh_hnsw_search(&bench->graph, bench->queries + i * dimension, K, ef,
-                                          &bench->scratch, hits, &exact);
+            const struct lh_hnsw_query query = {
+                .vector = bench->queries + i * dimension, .k = K, .ef = ef};
+            size_t found = lh_hnsw_search(&bench->graph, &query, &bench->scratch, hits).count;
             for (size_t j = 0; j < found; j++)
                 right += hits[j].order <= bench->farthest[i];
         }

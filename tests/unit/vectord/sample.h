@@ -48,9 +48,10 @@ static inline double sample_recall(const struct lh_hnsw *graph, const float *que
     size_t right = 0, wanted = 0;
     for (size_t i = 0; i < query_count; i++) {
         const float *query = queries + i * graph->options.dim_count;
-        bool exact;
-        size_t true_count = lh_hnsw_scan(graph, query, k, &scratch, truth);
-        size_t found_count = lh_hnsw_search(graph, query, k, ef, &scratch, found, &exact);
+        struct lh_hnsw_query asked = {.vector = query, .k = k, .ef = ef};
+        size_t found_count = lh_hnsw_search(graph, &asked, &scratch, found).count;
+        asked.exact = true;
+        size_t true_count = lh_hnsw_search(graph, &asked, &scratch, truth).count;
         float farthest = truth[true_count - 1].order;
         for (size_t j = 0; j < found_count; j++)
             right += found[j].order <= farthest;

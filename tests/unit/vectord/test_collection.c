@@ -113,9 +113,9 @@ static void *run_reader(void *ctx)
         struct lh_error err = LH_ERROR_INIT;
         struct lh_found found;
         size_t number = lh_random_below(&random, (size_t)WRITERS * ROUNDS * ITEMS);
-        const struct lh_query query = {.vector = f->vectors + number * DIM, .k = 10, .ef = 40};
-        LH_CHECK(lh_collection_search(f->collection, &query, hits, &found, &err) == LH_OK);
-        for (size_t i = 0; i < found.count; i++) {
+        const struct lh_hnsw_query query = {.vector = f->vectors + number * DIM, .k = 10, .ef = 40};
+        LH_CHECK(lh_collection_search(f->collection, NULL, &query, hits, &found, &err) == LH_OK);
+        for (size_t i = 0; i < found.hits.count; i++) {
             lh_str id = lh_vindex_id(found.index, (uint32_t)hits[i].slot);
             LH_CHECK(id.len >= 1 && id.len <= 3);
             LH_CHECK(i == 0 || hits[i - 1].order <= hits[i].order);

@@ -57,19 +57,24 @@ static void prepare_all(struct fixture *f, float *vectors, size_t count)
                                       f->graph.options.dim_count, f->graph.options.metric));
 }
 
+static size_t search(struct fixture *f, const float *vector, size_t k, size_t ef,
+                     struct lh_hnsw_hit *hits)
+{
+    const struct lh_hnsw_query query = {.vector = vector, .k = k, .ef = ef};
+    return lh_hnsw_search(&f->graph, &query, &f->scratch, hits).count;
+}
+
 LH_TEST(an_empty_graph_and_a_single_node)
 {
     struct fixture f;
     fixture_open(&f, LH_METRIC_L2, 16, 3);
     struct lh_hnsw_hit hits[4];
-    bool exact = false;
     float vector[3] = {1, 2, 3};
-    assert_int_equal(lh_hnsw_search(&f.graph, vector, 4, 10, &f.scratch, hits, &exact), 0);
-    assert_true(exact);
+    assert_int_equal(search(&f, vector, 4, 10, hits), 0);
     check(&f);
     add_all(&f, vector, 1);
     check(&f);
-    assert_int_equal(lh_hnsw_search(&f.graph, vector, 4, 10, &f.scratch, hits, &exact), 1);
+    assert_int_equal(search(&f, vector, 4, 10, hits), 1);
     assert_int_equal(hits[0].slot, 0);
     assert_true(hits[0].order == 0);
     fixture_close(&f);
@@ -124,10 +129,8 @@ LH_TEST(deleting_keeps_recall_and_reach)
     print_message("half deleted: recall@10 at ef 64: %.4f\n", recall);
     assert_true(recall >= 0.98);
     struct lh_hnsw_hit hits[100];
-    bool exact;
     for (size_t i = 0; i < QUERIES; i++) {
-        assert_int_equal(
-            lh_hnsw_search(&f.graph, queries + i * DIM, 100, 1, &f.scratch, hits, &exact), 100);
+        assert_int_equal(search(&f, queries + i * DIM, 100, 1, hits), 100);
         for (size_t j = 0; j < 100; j++) {
             assert_false(lh_hnsw_is_dead(&f.graph, (uint32_t)hits[j].slot));
             assert_true(j == 0 || hits[j - 1].order <= hits[j].order);
@@ -151,11 +154,58 @@ LH_TEST(k_hits_whatever_is_dead)
         lh_hnsw_delete(&f.graph, slot);
     check(&f);
     struct lh_hnsw_hit hits[10];
-    bool exact;
     float query[2] = {0, 0};
-    assert_int_equal(lh_hnsw_search(&f.graph, query, 10, 10, &f.scratch, hits, &exact), 10);
+    assert_int_equal(search(&f, query, 10, 10, hits), 10);
     for (int32_t i = 0; i < 10; i++)
         assert_int_equal(hits[i].slot, 5500 + i);
+    fixture_close(&f);
+}
+
+/* Every n-th slot is allowed; or those farthest from the query. Always min(k, allowed) hits, all of
+ * them allowed, and as near as an exact search finds. */
+static double filtered_recall(struct fixture *f, const float *queries, const uint64_t *allowed,
+                              uint32_t allowed_count)
+{
+    struct lh_hnsw_hit hits[10], truth[10];
+    size_t right = 0, wanted = 0;
+    for (size_t i = 0; i < QUERIES; i++) {
+        struct lh_hnsw_query query = {.vector = queries + i * DIM,
+                                      .k = 10,
+                                      .ef = 64,
+                                      .allowed = allowed,
+                                      .allowed_slots = COUNT,
+                                      .allowed_count = allowed_count};
+        size_t found = lh_hnsw_search(&f->graph, &query, &f->scratch, hits).count;
+        assert_int_equal(found, allowed_count < 10 ? allowed_count : 10);
+        query.exact = true;
+        assert_int_equal(lh_hnsw_search(&f->graph, &query, &f->scratch, truth).count, found);
+        for (size_t j = 0; j < found; j++) {
+            assert_true((allowed[hits[j].slot >> 6] >> (hits[j].slot & 63)) & 1);
+            right += hits[j].order <= truth[found - 1].order;
+        }
+        wanted += found;
+    }
+    return wanted == 0 ? 1 : (double)right / (double)wanted;
+}
+
+LH_TEST(filters_never_come_back_with_too_little)
+{
+    struct fixture f;
+    fixture_open(&f, LH_METRIC_L2, 16, DIM);
+    LH_AUTO_FREE float *vectors = sample_vectors(&f.random, COUNT + QUERIES, DIM);
+    add_all(&f, vectors, COUNT);
+    static const uint32_t every[] = {1, 2, 3, 10, 100, 1000, COUNT / 3, COUNT + 1};
+    for (size_t i = 0; i < LH_COUNT(every); i++) {
+        uint64_t allowed[COUNT / 64 + 1] = {0};
+        uint32_t allowed_count = 0;
+        for (uint32_t slot = every[i] - 1; slot < COUNT; slot += every[i]) {
+            allowed[slot >> 6] |= UINT64_C(1) << (slot & 63);
+            allowed_count++;
+        }
+        double recall = filtered_recall(&f, vectors + COUNT * DIM, allowed, allowed_count);
+        print_message("every %u-th: recall@10 at ef 64: %.4f\n", every[i], recall);
+        assert_true(recall >= 0.95);
+    }
     fixture_close(&f);
 }
 
@@ -189,8 +239,7 @@ LH_TEST(ten_thousand_equal_vectors)
     print_message("10,000 equal vectors: %lld ms\n", (long long)lh_mono_since_ms(start));
     check(&f);
     struct lh_hnsw_hit hits[50];
-    bool exact;
-    assert_int_equal(lh_hnsw_search(&f.graph, vector, 50, 64, &f.scratch, hits, &exact), 50);
+    assert_int_equal(search(&f, vector, 50, 64, hits), 50);
     for (size_t i = 0; i < 50; i++)
         assert_true(hits[i].order == 0);
     fixture_close(&f);
@@ -227,8 +276,7 @@ LH_TEST(the_smallest_settings)
     add_all(&f, vectors, 3000);
     check(&f);
     struct lh_hnsw_hit hits[100];
-    bool exact;
-    assert_int_equal(lh_hnsw_search(&f.graph, vectors, 100, 1, &f.scratch, hits, &exact), 100);
+    assert_int_equal(search(&f, vectors, 100, 1, hits), 100);
     fixture_close(&f);
 }
 
@@ -304,6 +352,7 @@ int main(void)
         cmocka_unit_test(recall_ip),
         cmocka_unit_test(deleting_keeps_recall_and_reach),
         cmocka_unit_test(k_hits_whatever_is_dead),
+        cmocka_unit_test(filters_never_come_back_with_too_little),
         cmocka_unit_test(all_deleted_then_added_again),
         cmocka_unit_test(ten_thousand_equal_vectors),
         cmocka_unit_test(random_operations_keep_every_invariant),

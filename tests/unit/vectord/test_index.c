@@ -98,8 +98,8 @@ LH_TEST(the_last_item_deleted_and_added_again)
         assert_false(lh_vindex_delete(index, LH_STR("only")));
         check(index);
         struct lh_hnsw_hit hit;
-        bool exact;
-        assert_int_equal(lh_hnsw_search(&index->graph, vector, 1, 1, &scratch, &hit, &exact), 0);
+        const struct lh_hnsw_query query = {.vector = vector, .k = 1, .ef = 1};
+        assert_int_equal(lh_hnsw_search(&index->graph, &query, &scratch, &hit).count, 0);
     }
     lh_hnsw_scratch_deinit(&scratch);
     lh_vindex_unref(index);
@@ -165,8 +165,8 @@ LH_TEST(a_vector_finds_itself_at_distance_zero)
         }
         for (size_t i = 0; i < 500; i++) {
             struct lh_hnsw_hit hit;
-            bool exact;
-            lh_hnsw_search(&index->graph, vectors + i * DIM, 1, 64, &scratch, &hit, &exact);
+            const struct lh_hnsw_query query = {.vector = vectors + i * DIM, .k = 1, .ef = 64};
+            lh_hnsw_search(&index->graph, &query, &scratch, &hit);
             assert_true(lh_hnsw_distance(metric, hit.order) == 0);
         }
         lh_vindex_unref(index);
