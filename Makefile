@@ -4,8 +4,8 @@
 #   make run      installs what is missing, builds, starts the lakehouse with a small demo
 #   make test     installs what is missing, builds, passes the tests
 MAKEFLAGS += --no-print-directory
-.PHONY: all run test test-all asan tsan fuzz lint fmt bench install clean \
-        bootstrap-build bootstrap-test bootstrap-ci bootstrap-bench
+.PHONY: all run test test-all asan tsan fuzz crash power lint fmt bench install clean \
+        bootstrap-build bootstrap-test bootstrap-ci bootstrap-bench bootstrap-crash
 
 PREFIX ?= /usr/local
 DATA ?= lakehouse-data
@@ -44,6 +44,13 @@ fuzz: bootstrap-ci
 	@cmake --build --preset fuzz -j $(JOBS)
 	@tools/fuzz $(T) $(S)
 
+# make crash R=1000: kill -9 of storaged under load; make power R=300: power cuts (root); tests/crash
+crash: all bootstrap-crash
+	@LAKEHOUSE_BIN=build/release/bin tests/crash/kill.py --rounds $(or $(R),100) $(ARGS)
+
+power: all bootstrap-crash
+	@LAKEHOUSE_BIN=build/release/bin tests/crash/power.py --rounds $(or $(R),30) $(ARGS)
+
 lint: bootstrap-ci
 	@tools/lint
 
@@ -66,6 +73,8 @@ bootstrap-ci:
 	@tools/bootstrap ci
 bootstrap-bench:
 	@tools/bootstrap bench
+bootstrap-crash:
+	@tools/bootstrap crash
 
 clean:
 	@rm -rf build/release build/dev build/asan build/tsan build/fuzz build/bench
