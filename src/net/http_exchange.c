@@ -126,6 +126,17 @@ lh_code lh_http_query_u64(const struct lh_http_exchange *x, const char *name, ui
     return LH_OK;
 }
 
+size_t lh_http_query_count(const struct lh_http_exchange *x)
+{
+    return x->arg_count;
+}
+
+struct lh_http_header lh_http_query_at(const struct lh_http_exchange *x, size_t index)
+{
+    LH_CHECK(index < x->arg_count);
+    return (struct lh_http_header){x->args[index].name, x->args[index].value};
+}
+
 lh_str lh_http_header(const struct lh_http_exchange *x, const char *name)
 {
     lh_str wanted = lh_str_from(name);

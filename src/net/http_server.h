@@ -140,6 +140,9 @@ bool lh_http_query(const struct lh_http_exchange *x, const char *name, lh_str *r
 /* The same as a number within bounds, *ret alone when absent. LH_INVALID that names it. */
 lh_code lh_http_query_u64(const struct lh_http_exchange *x, const char *name, uint64_t min,
                           uint64_t max, uint64_t *ret, struct lh_error *err);
+/* All query parameters in their order, decoded. */
+size_t lh_http_query_count(const struct lh_http_exchange *x);
+struct lh_http_header lh_http_query_at(const struct lh_http_exchange *x, size_t index);
 /* LH_STR_NONE when absent. Names are compared without case. */
 lh_str lh_http_header(const struct lh_http_exchange *x, const char *name);
 size_t lh_http_header_count(const struct lh_http_exchange *x);
