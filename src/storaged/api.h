@@ -10,8 +10,11 @@
 /* The state of the service: first argument of every handler. */
 struct lh_storaged {
     struct lh_store *store;
+    struct lh_keys *keys; /* NULL = none: everybody may do everything */
     int64_t object_bytes_max;
     size_t list_limit_max;
+    const char *s3_domain; /* names under which buckets are hosts, parted by commas; "" = none */
+    const char *s3_region;
 };
 
 /* api.c: the table, which also holds DELETE and LIST. */

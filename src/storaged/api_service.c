@@ -22,6 +22,8 @@ static lh_code open_service(const struct lh_settings *settings, struct lh_servic
     struct lh_storaged *storaged = lh_calloc(1, sizeof(*storaged));
     storaged->object_bytes_max = own->max_object_bytes;
     storaged->list_limit_max = (size_t)own->list_limit_max;
+    storaged->s3_domain = own->s3_domain; /* the settings outlive the service */
+    storaged->s3_region = own->s3_region;
     lh_code code = lh_store_open(&options, &storaged->store, err);
     if (code != LH_OK) {
         free(storaged);

@@ -38,8 +38,10 @@ enum lh_s3_body_mode {
 struct lh_s3 {
     struct lh_storaged *storaged;
     struct lh_http_exchange *x;
+    lh_str path;             /* raw, as it stands in the request line */
+    lh_str query;            /* likewise */
     lh_str bucket_name;      /* decoded; empty for the service itself */
-    lh_str key;              /* decoded; empty for the bucket itself */
+    lh_str key;              /* decoded and checked; empty for the bucket itself */
     struct lh_bucket bucket; /* set when the operation needs one that exists */
     struct lh_key who;       /* copy of the key that signed; who.anonymous when nobody did */
     bool signed_request;     /* a signature was given and holds */
@@ -51,8 +53,18 @@ struct lh_s3 {
 
 typedef lh_code (*lh_s3_operation)(struct lh_s3 *s3, struct lh_error *err);
 
-/* s3.c: the one handler of all S3 paths; service is a struct lh_storaged. */
+/* What x-amz-id-2 and <HostId> say: one host. */
+#define LH_S3_HOST_ID "lakehouse"
+/* The owner of everything where there are no keys, and of the bucket lake. */
+#define LH_S3_OWNER "lakehouse"
+
+/* s3.c: the one handler of all S3 paths; service is a struct lh_storaged. Before an operation runs,
+ * these are settled: the bucket exists (but for those that make it), the key is valid, nothing in
+ * the query asks for what is not served, and the one who asks may do it (copies still have to ask
+ * for their source). */
 lh_code lh_s3_handle(void *service, struct lh_http_exchange *x, struct lh_error *err);
+/* Whether Host names a bucket (virtual-host style); service is a struct lh_storaged. */
+bool lh_s3_is_host_of_bucket(const void *service, const struct lh_http_exchange *x);
 
 /* s3_error.c: fails with that word; its status and code come from s3_error.def. */
 lh_code lh_s3_fail(struct lh_s3 *s3, struct lh_error *err, enum lh_s3_word word, const char *format,
@@ -65,6 +77,8 @@ lh_code lh_s3_authenticate(struct lh_s3 *s3, struct lh_error *err);
 /* May this key do that with this key of this bucket? Fails with AccessDenied. */
 lh_code lh_s3_authorize(struct lh_s3 *s3, enum lh_access access, lh_str bucket, lh_str key,
                         struct lh_error *err);
+/* The same as a question. */
+bool lh_s3_may(const struct lh_s3 *s3, enum lh_access access, lh_str bucket, lh_str key);
 
 /* s3_xml.c: documents out, straight into a buffer, and in (base/xml.h), as a small tree in the
  * exchange's arena of at most LH_S3_XML_NODES_MAX elements. */
@@ -111,6 +125,10 @@ lh_code lh_s3_body_all(struct lh_s3 *s3, size_t bytes_max, lh_str *ret_body, str
 /* ---- operations: family A, buckets and listings ---- */
 
 /* s3_bucket.c */
+const char *lh_s3_owner_of(const struct lh_bucket *bucket);
+/* <Owner> (or another element) with ID and DisplayName of a user id. */
+void lh_s3_xml_owner(const struct lh_s3 *s3, struct lh_xml *xml, const char *element,
+                     const char *user_id);
 lh_code lh_s3_list_buckets(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_create_bucket(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_head_bucket(struct lh_s3 *s3, struct lh_error *err);
@@ -122,7 +140,32 @@ lh_code lh_s3_list_versions(struct lh_s3 *s3, struct lh_error *err);
 /* s3_delete.c */
 lh_code lh_s3_delete_object(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_delete_objects(struct lh_s3 *s3, struct lh_error *err);
-/* s3_cors.c, s3_config.c: CORS, bucket tagging, lifecycle, and the not-configured answers */
+/* s3_cors.c */
+lh_code lh_s3_get_cors(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_put_cors(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_delete_cors(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_preflight(struct lh_s3 *s3, struct lh_error *err);
+/* Sets Access-Control-* on the answer when the request has an Origin that the bucket allows. */
+void lh_s3_allow_origin(struct lh_s3 *s3);
+/* s3_config.c */
+lh_code lh_s3_get_bucket_tags(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_put_bucket_tags(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_delete_bucket_tags(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_get_settings(struct lh_s3 *s3, struct lh_error *err); /* ?lakehouse-settings */
+lh_code lh_s3_put_settings(struct lh_s3 *s3, struct lh_error *err);
+/* s3_lifecycle.c */
+lh_code lh_s3_get_lifecycle(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_put_lifecycle(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_delete_lifecycle(struct lh_s3 *s3, struct lh_error *err);
+/* s3_acl.c: canned ones only */
+lh_code lh_s3_get_acl(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_put_bucket_acl(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_put_object_acl(struct lh_s3 *s3, struct lh_error *err);
+/* The value of x-amz-acl: "private" or "public-read" of a bucket, or what changes nothing. */
+lh_code lh_s3_canned_acl(struct lh_s3 *s3, bool *ret_public_read, struct lh_error *err);
+/* s3_canned.c: the answers about what a bucket has not */
+lh_code lh_s3_get_unconfigured(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_delete_unconfigured(struct lh_s3 *s3, struct lh_error *err);
 
 /* ---- operations: family B, objects ---- */
 
