@@ -26,6 +26,44 @@ LH_TEST(md5_vectors)
     assert_string_equal(hex, "f96b697d7cb7938d525a2f31aaf161d0");
 }
 
+LH_TEST(hmac_vectors)
+{
+    /* RFC 4231, test cases 1, 2 and 6 (a key longer than a block) */
+    char long_key[131], short_key[20];
+    memset(long_key, 0xaa, sizeof(long_key));
+    memset(short_key, 0x0b, sizeof(short_key));
+    const struct {
+        lh_str key;
+        const char *text;
+        const char *hex;
+    } cases[] = {
+        {lh_str_of(short_key, sizeof(short_key)), "Hi There",
+         "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
+        {LH_STR("Jefe"), "what do ya want for nothing?",
+         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+        {lh_str_of(long_key, sizeof(long_key)),
+         "Test Using Larger Than Block-Size Key - Hash Key First",
+         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+    };
+    for (size_t i = 0; i < LH_COUNT(cases); i++) {
+        uint8_t mac[LH_SHA256_SIZE];
+        char hex[LH_SHA256_HEX];
+        lh_hmac_sha256(cases[i].key.ptr, cases[i].key.len, cases[i].text, strlen(cases[i].text),
+                       mac);
+        lh_hex(mac, sizeof(mac), hex);
+        assert_string_equal(hex, cases[i].hex);
+    }
+}
+
+LH_TEST(secrets_are_compared_whole)
+{
+    assert_true(lh_secret_eq(LH_STR("same"), LH_STR("same")));
+    assert_true(lh_secret_eq(LH_STR_NONE, LH_STR("")));
+    assert_false(lh_secret_eq(LH_STR("same"), LH_STR("samf")));
+    assert_false(lh_secret_eq(LH_STR("same"), LH_STR("same ")));
+    assert_false(lh_secret_eq(LH_STR("same"), LH_STR_NONE));
+}
+
 LH_TEST(running_digests_equal_whole_ones)
 {
     struct lh_random random = lh_random_start();
@@ -163,6 +201,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_vectors),
         cmocka_unit_test(md5_vectors),
+        cmocka_unit_test(hmac_vectors),
+        cmocka_unit_test(secrets_are_compared_whole),
         cmocka_unit_test(running_digests_equal_whole_ones),
         cmocka_unit_test(xxh3_vectors),
         cmocka_unit_test(uuid5_vectors),
