@@ -46,6 +46,7 @@ struct lh_s3 {
     struct lh_key who;       /* copy of the key that signed; who.anonymous when nobody did */
     bool signed_request;     /* a signature was given and holds */
     enum lh_s3_body_mode body_mode;
+    bool checksum_of_object; /* x-amz-checksum-* are not the body's (CompleteMultipartUpload) */
     uint8_t body_sha256[32];           /* of LH_S3_BODY_SIGNED */
     struct lh_sigv4_context signature; /* for the chunks of a signed stream */
     enum lh_s3_word word;              /* of the failure */
@@ -67,8 +68,11 @@ lh_code lh_s3_handle(void *service, struct lh_http_exchange *x, struct lh_error 
 bool lh_s3_is_host_of_bucket(const void *service, const struct lh_http_exchange *x);
 
 /* s3_error.c: fails with that word; its status and code come from s3_error.def. */
-lh_code lh_s3_fail(struct lh_s3 *s3, struct lh_error *err, enum lh_s3_word word, const char *format,
-                   ...) __attribute__((format(printf, 4, 5)));
+#define lh_s3_fail(s3, err, word, ...)                                                             \
+    LH_NEVER_OK(lh_s3_fail_call((s3), (err), (word), __VA_ARGS__))
+lh_code lh_s3_fail_call(struct lh_s3 *s3, struct lh_error *err, enum lh_s3_word word,
+                        const char *format, ...)
+    __attribute__((format(printf, 4, 5), warn_unused_result));
 /* Answers a failure as XML (without a body to HEAD). */
 lh_code lh_s3_reply_error(struct lh_s3 *s3, const struct lh_error *failure, struct lh_error *err);
 

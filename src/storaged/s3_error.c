@@ -97,8 +97,8 @@ static enum lh_s3_word word_from_code(const struct lh_s3 *s3, lh_code code)
     return LH_S3_INTERNAL_ERROR;
 }
 
-lh_code lh_s3_fail(struct lh_s3 *s3, struct lh_error *err, enum lh_s3_word word, const char *format,
-                   ...)
+lh_code lh_s3_fail_call(struct lh_s3 *s3, struct lh_error *err, enum lh_s3_word word,
+                        const char *format, ...)
 {
     char message[LH_ERROR_MESSAGE_MAX];
     va_list args;
