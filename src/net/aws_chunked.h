@@ -14,7 +14,7 @@
 
 struct lh_aws_chunked;
 
-enum { LH_AWS_TRAILERS_MAX = 8, LH_AWS_LINE_MAX = 1024 };
+enum { LH_AWS_TRAILERS_MAX = 8, LH_AWS_LINE_MAX = 1024 /* with its CRLF */ };
 
 struct lh_aws_chunked_options {
     bool is_signed;   /* each chunk has a signature, which must hold */
@@ -23,13 +23,15 @@ struct lh_aws_chunked_options {
     int64_t decoded_length; /* what x-amz-decoded-content-length says; -1 = unknown */
 };
 
+/* Never NULL. */
 struct lh_aws_chunked *lh_aws_chunked_new(const struct lh_aws_chunked_options *options);
 void lh_aws_chunked_free(struct lh_aws_chunked *decoder); /* accepts NULL */
 
 /* Takes bytes as they come: *ret_used of them are consumed, and *ret_bytes of length *ret_len is
  * the decoded run among them (points into `bytes`; may be empty). Call until all are used.
  * LH_INVALID for bad framing, LH_BAD_DIGEST when a signature does not hold: bytes of a chunk are
- * handed out before its signature is known, so nothing may be committed before finish. */
+ * handed out before its signature is known, so nothing may be committed before finish.
+ * LH_INCOMPLETE_BODY when the chunks hold more than decoded_length. A failure is final. */
 lh_code lh_aws_chunked_take(struct lh_aws_chunked *decoder, const void *bytes, size_t len,
                             size_t *ret_used, const void **ret_bytes, size_t *ret_len,
                             struct lh_error *err);
