@@ -221,25 +221,6 @@ void lh_http_cancel(struct lh_http_exchange *x, bool gone)
     lh_mutex_unlock(&x->cancel_mutex);
 }
 
-/* ---- running the handler ---- */
-
-void lh_http_run(struct lh_http_exchange *x)
-{
-    struct lh_error err = LH_ERROR_INIT;
-    lh_log_set_request_id(x->request_id);
-    lh_code code = x->match.route->handler(x->server->options.service, x, &err);
-    lh_http_on_cancel(x, NULL, NULL);
-    lh_http_settle(x, code, &err);
-    lh_log_set_request_id(LH_STR_NONE);
-
-    if (lh_http_has_body(x)) {
-        lh_mutex_lock(&x->mutex);
-        lh_http_drop_body(x);
-        lh_mutex_unlock(&x->mutex);
-    }
-    atomic_store(&x->handling, false);
-}
-
 void lh_http_drop_body(struct lh_http_exchange *x)
 {
     if (x->phase != LH_PHASE_HELD && x->phase != LH_PHASE_BODY)
@@ -329,7 +310,7 @@ static lh_code read_streamed(struct lh_http_exchange *x, char *out, size_t max, 
 lh_code lh_http_body_read(struct lh_http_exchange *x, void *bytes, size_t max, size_t *ret_len,
                           struct lh_error *err)
 {
-    LH_CHECK(!x->on_event_thread && max > 0);
+    LH_CHECK(max > 0 && (!x->on_event_thread || x->gathered != NULL || !lh_http_has_body(x)));
     size_t len = 0;
     if (x->body_length > 0)
         LH_TRY(check_limit(x, (uint64_t)x->body_length, err));

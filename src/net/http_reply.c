@@ -270,8 +270,10 @@ bool lh_http_started(const struct lh_http_exchange *x)
 lh_code lh_http_start(struct lh_http_exchange *x, int status, const char *content_type,
                       int64_t length, struct lh_error *err)
 {
-    LH_CHECK(!x->on_event_thread && length >= -1);
+    LH_CHECK(length >= -1);
     LH_TRY(fail_if_started(x, err));
+    if (x->on_event_thread && (length < 0 || length > LH_HTTP_SMALL_BYTES))
+        return lh_fail(err, LH_WOULD_WAIT, "an answer that is sent while it is made");
     begin(x, status, content_type);
     x->answer.length = length;
     if (!is_bodyless(x)) {
@@ -382,6 +384,17 @@ lh_code lh_http_finish(struct lh_http_exchange *x, struct lh_error *err)
     }
     lh_mutex_unlock(&x->mutex);
     return LH_OK;
+}
+
+void lh_http_forget_answer(struct lh_http_exchange *x)
+{
+    lh_mutex_lock(&x->mutex);
+    LH_CHECK(x->answer.state == LH_ANSWER_NONE || x->answer.state == LH_ANSWER_OPEN);
+    x->answer.state = LH_ANSWER_NONE;
+    lh_mutex_unlock(&x->mutex);
+    drop_unsent(x);
+    x->answer.length = -1;
+    x->answer.written = 0;
 }
 
 /* ---- the end of a handler ---- */

@@ -48,6 +48,7 @@ enum lh_route_flags {
     LH_ROUTE_BODY = 2,      /* takes a request body; without it a body is refused with 413 */
     LH_ROUTE_UNREADY = 4,   /* answers before the service is ready, too */
     LH_ROUTE_ANY_QUERY = 8, /* query parameters are not checked against `query` */
+    LH_ROUTE_TRY = 32,      /* a small request runs on the event thread first: lh_http_may_wait */
     /* Takes every path that no other route of the table has; its handler reads the path from the
      * target itself, and `pattern` is for the documentation only. */
     LH_ROUTE_REST = 16,
@@ -157,6 +158,21 @@ bool lh_http_cancelled(const struct lh_http_exchange *x);
  * happened already); it must not block. Cleared by NULL, and by the end of the exchange: after the
  * clearing call has returned it does not run. */
 void lh_http_on_cancel(struct lh_http_exchange *x, void (*on_cancel)(void *ctx), void *ctx);
+
+/* ---- threads ---- */
+
+/* False while a handler of a LH_ROUTE_TRY route is tried on the event thread: it must not wait for
+ * a disk, a client, or a lock that is held for long. When it would have to it returns
+ * LH_WOULD_WAIT, before it has changed anything, and a worker runs it anew from its beginning. */
+bool lh_http_may_wait(const struct lh_http_exchange *x);
+
+/* A handler that waits for something that will tell (a commit) need not keep its thread for that:
+ * it calls lh_http_defer, gives x to whoever will call lh_http_resume, and returns LH_OK without an
+ * answer. `then` runs as its second half, on the event thread or on a worker: it answers or fails
+ * as a handler does, and does not wait. lh_http_resume is called once, by any thread, without
+ * locks; it may be before the first half has returned, and x is gone soon after it. */
+void lh_http_defer(struct lh_http_exchange *x, lh_http_handler then);
+void lh_http_resume(struct lh_http_exchange *x);
 
 /* ---- the request's body ---- */
 

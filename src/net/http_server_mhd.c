@@ -395,7 +395,7 @@ void lh_http_server_set_ready(struct lh_http_server *server, bool ready)
 static size_t wait_for_requests(struct lh_http_server *server, lh_deadline until)
 {
     size_t cancelled = 0;
-    while (atomic_load(&server->in_flight) > 0) {
+    while (atomic_load(&server->in_flight) > 0 || atomic_load(&server->deferred) > 0) {
         if (lh_deadline_passed(until))
             cancelled += lh_http_sweep_cancel(&server->sweeper);
         lh_sleep_ms(DRAIN_TICK_MS);

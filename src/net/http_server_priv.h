@@ -36,6 +36,7 @@ enum {
     LH_HTTP_SCRATCH_BYTES = 1536, /* of an exchange, before its arena allocates */
     LH_HTTP_QUERY_ARGS_MAX = 64,
     LH_HTTP_SMALL_BYTES = 64 << 10, /* bodies that are gathered or discarded whole */
+    LH_HTTP_TRY_BYTES = 16 << 10,   /* bodies that the event thread may be bothered with: 50 us */
     LH_HTTP_HOLD_BYTES = 16 << 10,  /* of a stream, before the connection is woken for it */
     LH_HTTP_LINGER_MS = 30 * 1000,  /* for a client that still sends after its early answer */
     LH_HTTP_ARENA_BYTES = 16 << 20, /* bound of a handler's arena */
@@ -85,6 +86,20 @@ enum lh_http_answer_state {
     LH_ANSWER_WHOLE,   /* all of it lies in `body` */
 };
 
+/*
+ * A handler in two halves (lh_http_defer). FIRST -> RESUMED when it is resumed before its first
+ * half has returned, whose thread then runs the second; FIRST -> WAITING when that has returned;
+ * WAITING -> DUE when the event thread is woken for the second half, or -> WORKER.
+ */
+enum lh_http_deferral {
+    LH_DEFERRAL_NONE,
+    LH_DEFERRAL_FIRST,
+    LH_DEFERRAL_RESUMED,
+    LH_DEFERRAL_WAITING,
+    LH_DEFERRAL_DUE,
+    LH_DEFERRAL_WORKER,
+};
+
 struct lh_http_field {
     lh_str name; /* both terminated */
     lh_str value;
@@ -120,7 +135,8 @@ struct lh_http_exchange {
     enum lh_http_method method;
     bool http_1_0;
     bool expects_continue;
-    bool on_event_thread; /* an INLINE handler runs */
+    bool on_event_thread; /* a handler runs there */
+    bool tried;           /* the handler was given to the event thread first (event thread only) */
     bool head_seen;       /* the request counts: its header is complete */
     lh_str target, path, query;
     struct lh_http_header *headers;
@@ -155,7 +171,9 @@ struct lh_http_exchange {
     struct MHD_Connection *connection; /* NULL when the request is over */
     int fd;
     enum lh_http_phase phase;
-    bool suspended;       /* the connection sleeps until somebody resumes it */
+    bool suspended; /* the connection sleeps until somebody resumes it */
+    enum lh_http_deferral deferral;
+    lh_http_handler then;
     atomic_bool handling; /* the handler runs, or waits in the queue */
     bool gone;            /* the client is */
     bool wants_body;      /* the handler has read: let a client on that waits for 100-continue */
@@ -199,6 +217,7 @@ struct lh_http_workers {
     size_t queued;
     size_t count; /* threads */
     size_t idle;  /* threads that have no exchange, those just starting among them */
+    bool waking;  /* one of these was told of work, and has not come yet */
     size_t workers_max;
     size_t queue_max;
     bool stopping;
@@ -209,8 +228,9 @@ struct lh_http_workers {
 void lh_http_workers_init(struct lh_http_workers *workers, size_t workers_max, size_t queue_max);
 /* Waits until every worker has left: after the last exchange. */
 void lh_http_workers_deinit(struct lh_http_workers *workers);
-/* Hands x, with a reference, to a worker; false when all are taken and the queue is full. */
-bool lh_http_workers_push(struct lh_http_workers *workers, struct lh_http_exchange *x);
+/* Hands x, with a reference, to a worker; false when all are taken and the queue is full. The
+ * second half of a handler (`must`) is refused only when there is no worker and none to be had. */
+bool lh_http_workers_push(struct lh_http_workers *workers, struct lh_http_exchange *x, bool must);
 size_t lh_http_workers_count(struct lh_http_workers *workers);
 
 /* ---- the sweeper (http_sweep.c) ---- */
@@ -261,6 +281,7 @@ struct lh_http_server {
     _Atomic uint64_t next_id; /* of requests that bring none */
 
     _Atomic uint64_t in_flight;
+    _Atomic uint64_t deferred; /* between their halves */
     _Atomic uint64_t requests, shed, refused, cancelled;
     _Atomic uint64_t status_count[6];
     _Atomic uint64_t busy_ns;
@@ -278,13 +299,25 @@ lh_str lh_http_copy(struct lh_http_exchange *x, lh_str text);
 void lh_http_cancel(struct lh_http_exchange *x, bool gone);
 /* The client is gone: counted once. `mutex` held. */
 void lh_http_mark_gone(struct lh_http_exchange *x);
-/* Runs the handler and settles its answer. Consumes no reference. */
-void lh_http_run(struct lh_http_exchange *x);
 bool lh_http_has_body(const struct lh_http_exchange *x);
 /* Nobody reads what may still come of the body. `mutex` held. */
 void lh_http_drop_body(struct lh_http_exchange *x);
 
+/* ---- running handlers (http_run.c) ---- */
+
+/* Runs the handler, or the half that is due, and settles its answer. Consumes no reference. */
+void lh_http_run(struct lh_http_exchange *x);
+/* Event thread: runs the handler there. Nothing is left of one that would have to wait. */
+void lh_http_try(struct lh_http_exchange *x);
+/* Event thread: runs the second half there. */
+void lh_http_run_second(struct lh_http_exchange *x);
+/* Event thread, which comes to x no more: a half that it was to run goes to a worker. */
+void lh_http_leave(struct lh_http_exchange *x);
+
 /* ---- answers (http_reply.c) ---- */
+
+/* Takes back all of an answer that has not left. */
+void lh_http_forget_answer(struct lh_http_exchange *x);
 
 /* Composes the answer to a failure, without sending it: the owner of the answer only. */
 void lh_http_compose_error(struct lh_http_exchange *x, const struct lh_error *failure);

@@ -14,7 +14,7 @@
 
 /* What is done next, without the mutex: libmicrohttpd holds its own lock of a response while it
  * asks for the response's bytes, and a worker that is woken should not find its exchange locked. */
-enum step { CLOSE, GO_ON, QUEUE, DISPATCH };
+enum step { CLOSE, GO_ON, QUEUE, DISPATCH, SECOND };
 
 static bool sendable(const struct lh_http_exchange *x)
 {
@@ -71,6 +71,18 @@ static enum step advance_from_head(struct lh_http_exchange *x)
     return GO_ON;
 }
 
+/* Whether the second half of the handler is this thread's to run now. When it is not due yet,
+ * whoever resumes it finds the connection asleep. */
+static bool is_second_due(struct lh_http_exchange *x)
+{
+    if (x->tried && x->deferral == LH_DEFERRAL_FIRST)
+        x->deferral = LH_DEFERRAL_WAITING;
+    bool due = x->deferral == LH_DEFERRAL_DUE || (x->tried && x->deferral == LH_DEFERRAL_RESUMED);
+    if (due)
+        x->deferral = LH_DEFERRAL_NONE;
+    return due;
+}
+
 static enum step advance(struct lh_http_exchange *x)
 {
     bool cut = x->answer.state == LH_ANSWER_CUT;
@@ -87,6 +99,8 @@ static enum step advance(struct lh_http_exchange *x)
     case LH_PHASE_WHOLE:
         if (sendable(x))
             return queue(x);
+        if (is_second_due(x))
+            return SECOND;
         lh_http_mhd_suspend(x);
         return x->handling ? GO_ON : dispatch(x);
     case LH_PHASE_QUEUED:
@@ -100,7 +114,7 @@ static enum step advance(struct lh_http_exchange *x)
 static void give_to_worker(struct lh_http_exchange *x)
 {
     atomic_fetch_add(&x->refs, 1);
-    if (lh_http_workers_push(&x->server->workers, x))
+    if (lh_http_workers_push(&x->server->workers, x, false))
         return;
     atomic_fetch_sub(&x->refs, 1);
     atomic_fetch_add(&x->server->shed, 1);
@@ -124,12 +138,23 @@ static bool leave(struct lh_http_exchange *x, enum step step)
     case DISPATCH:
         give_to_worker(x);
         return true;
+    case SECOND:
+        lh_http_run_second(x);
+        lh_mutex_lock(&x->mutex);
+        return leave(x, advance(x));
     case GO_ON:
         return true;
     case CLOSE:
         return false;
     }
     return false;
+}
+
+/* Whether the event thread tries the handler first: a small request that is all here. */
+static bool is_tried(const struct lh_http_exchange *x)
+{
+    return x->match.route != NULL && (x->match.route->flags & LH_ROUTE_TRY) != 0 &&
+           x->body_length >= 0 && x->body_length <= LH_HTTP_TRY_BYTES && !x->expects_continue;
 }
 
 /* ---- the header is complete ---- */
@@ -145,7 +170,7 @@ bool lh_http_turn_head(struct lh_http_exchange *x, const struct lh_error *refusa
         lh_http_run(x);
         x->on_event_thread = false;
     }
-    if (!x->answer.started || lh_http_has_body(x))
+    if ((!x->answer.started && !is_tried(x)) || lh_http_has_body(x))
         lh_http_sweep_add(&x->server->sweeper, x);
     lh_mutex_lock(&x->mutex);
     return leave(x, advance(x));
@@ -204,6 +229,16 @@ bool lh_http_turn_body(struct lh_http_exchange *x, const char *bytes, size_t *le
     return leave(x, step);
 }
 
+/* The request is all here, and nobody has begun to answer it. Called and left with the mutex. */
+static void try_handler(struct lh_http_exchange *x)
+{
+    lh_mutex_unlock(&x->mutex);
+    lh_http_try(x);
+    if (!x->answer.started && !x->swept)
+        lh_http_sweep_add(&x->server->sweeper, x);
+    lh_mutex_lock(&x->mutex);
+}
+
 bool lh_http_turn(struct lh_http_exchange *x)
 {
     lh_mutex_lock(&x->mutex);
@@ -214,6 +249,8 @@ bool lh_http_turn(struct lh_http_exchange *x)
         x->body_ended = true;
         x->rate_since = 0;
         pthread_cond_signal(&x->changed);
+        if (is_tried(x) && !x->handling && !x->answer.started && !x->discard && !x->gone)
+            try_handler(x);
     }
     return leave(x, advance(x));
 }
@@ -268,6 +305,7 @@ void lh_http_turn_end(struct lh_http_exchange *x, bool complete)
     struct lh_http_server *server = x->server;
     struct lh_http_connection *home = x->home;
     bool counts = x->head_seen;
+    lh_http_leave(x);
     lh_http_sweep_remove(&server->sweeper, x);
     lh_mutex_lock(&x->mutex);
     enum lh_http_answer_state state = x->answer.state;

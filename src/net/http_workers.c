@@ -21,21 +21,42 @@ void lh_http_workers_init(struct lh_http_workers *workers, size_t workers_max, s
     lh_cond_init(&workers->ended);
 }
 
-/* The next exchange, or NULL when it is time to leave. mutex held. */
-static struct lh_http_exchange *take(struct lh_http_workers *workers)
+/* Whether to wake a worker: not while one that was woken is still on its way; that one wakes the
+ * next when it finds more than it takes. So a burst of short requests is worked off by few threads,
+ * and a crowd of long ones has a thread each soon after. mutex held. */
+static bool is_wake_due(struct lh_http_workers *workers)
+{
+    if (workers->first == NULL || workers->waking || workers->idle == 0)
+        return false;
+    workers->waking = true;
+    return true;
+}
+
+/* The next exchange, or NULL when it is time to leave. `fresh`: the thread has just begun. mutex
+ * held. */
+static struct lh_http_exchange *take(struct lh_http_workers *workers, bool fresh)
 {
     lh_deadline until = lh_deadline_in_ms(WORKER_IDLE_MS);
+    if (fresh)
+        workers->waking = false;
     while (workers->first == NULL) {
-        if (workers->stopping || !lh_cond_wait_until(&workers->work, &workers->mutex, until))
+        if (workers->stopping)
+            break;
+        bool in_time = lh_cond_wait_until(&workers->work, &workers->mutex, until);
+        workers->waking = false;
+        if (!in_time)
             break;
     }
     struct lh_http_exchange *x = workers->first;
+    workers->idle--;
     if (x == NULL)
         return NULL;
     workers->first = x->queue_next;
     if (workers->first == NULL)
         workers->last = NULL;
     workers->queued--;
+    if (is_wake_due(workers))
+        pthread_cond_signal(&workers->work);
     return x;
 }
 
@@ -46,7 +67,6 @@ static void leave(struct lh_http_workers *workers)
     pthread_t left = workers->left;
     workers->left = pthread_self();
     workers->has_left = true;
-    workers->idle--;
     workers->count--;
     pthread_cond_signal(&workers->ended);
     lh_mutex_unlock(&workers->mutex);
@@ -57,12 +77,13 @@ static void leave(struct lh_http_workers *workers)
 static void *work(void *arg)
 {
     struct lh_http_workers *workers = arg;
+    bool fresh = true;
     lh_mutex_lock(&workers->mutex);
     for (;;) {
-        struct lh_http_exchange *x = take(workers);
+        struct lh_http_exchange *x = take(workers, fresh);
         if (x == NULL)
             break;
-        workers->idle--;
+        fresh = false;
         lh_mutex_unlock(&workers->mutex);
         lh_http_run(x);
         lh_http_exchange_unref(x);
@@ -85,12 +106,13 @@ static bool grow(struct lh_http_workers *workers)
     return true;
 }
 
-bool lh_http_workers_push(struct lh_http_workers *workers, struct lh_http_exchange *x)
+bool lh_http_workers_push(struct lh_http_workers *workers, struct lh_http_exchange *x, bool must)
 {
     lh_mutex_lock(&workers->mutex);
-    bool taken = workers->queued < workers->idle ||
-                 (workers->count < workers->workers_max && grow(workers)) ||
-                 (workers->count > 0 && workers->queued - workers->idle < workers->queue_max);
+    bool taken =
+        workers->queued < workers->idle ||
+        (workers->count < workers->workers_max && grow(workers)) ||
+        (workers->count > 0 && (must || workers->queued - workers->idle < workers->queue_max));
     if (taken) {
         x->queue_next = NULL;
         if (workers->last != NULL)
@@ -100,8 +122,11 @@ bool lh_http_workers_push(struct lh_http_workers *workers, struct lh_http_exchan
         workers->last = x;
         workers->queued++;
     }
+    bool wake = is_wake_due(workers);
+    if (wake && must) /* called by any thread: when the mutex is free, the pool may be gone */
+        pthread_cond_signal(&workers->work);
     lh_mutex_unlock(&workers->mutex);
-    if (taken)
+    if (wake && !must)
         pthread_cond_signal(&workers->work); /* who is woken finds the mutex free */
     return taken;
 }
