@@ -316,6 +316,8 @@ lh_code lh_sigv4_presign(enum lh_http_method method, lh_str endpoint, lh_str pat
     LH_TRY(sign_claim(&request, &claim, credentials->secret, signature, err));
     lh_buf_append_str(out, endpoint);
     lh_buf_append_str(out, path);
-    lh_buf_printf(out, "?%s&X-Amz-Signature=%s", signed_query.data, signature);
+    lh_buf_append_char(out, '?');
+    lh_buf_append_str(out, request.query);
+    lh_buf_printf(out, "&X-Amz-Signature=%s", signature);
     return LH_OK;
 }

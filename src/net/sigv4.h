@@ -110,7 +110,7 @@ lh_code lh_sigv4_sign(const struct lh_sigv4_request *request,
                       struct lh_error *err);
 
 /* A URL that anybody may use until it expires: appends `endpoint` ("http://host:port"), path and
- * query with the signature. */
+ * query with the signature. Both are encoded already, and the query has no signature yet. */
 lh_code lh_sigv4_presign(enum lh_http_method method, lh_str endpoint, lh_str path, lh_str query,
                          const struct lh_sigv4_credentials *credentials, lh_time_ms now,
                          int64_t expires_s, struct lh_buf *out, struct lh_error *err);
