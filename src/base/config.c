@@ -23,6 +23,7 @@ static bool is_text(enum lh_option_type type)
     case LH_OPTION_URL:
     case LH_OPTION_PATH:
     case LH_OPTION_CHOICE:
+    case LH_OPTION_SECRET:
         return true;
     case LH_OPTION_BYTES:
     case LH_OPTION_DURATION:
@@ -247,7 +248,7 @@ static lh_code check_text(const struct lh_option *option, lh_str text, struct lh
         return wrong_value(option, text, "host:port, such as \"127.0.0.1:3110\"", err);
     if (option->type == LH_OPTION_URL && !is_url(text))
         return wrong_value(option, text, "\"http://host:port\", \"auto\" or \"\"", err);
-    if (option->type == LH_OPTION_PATH && text.len == 0)
+    if (option->type == LH_OPTION_PATH && text.len == 0 && option->fallback[0] != '\0')
         return wrong_value(option, text, "a path", err);
     return option->type == LH_OPTION_CHOICE ? check_choice(option, text, err) : LH_OK;
 }
@@ -268,8 +269,10 @@ void lh_config_format(const struct lh_option *option, const void *settings, stru
 {
     const void *slot = member_const(option, settings);
     if (is_text(option->type)) {
-        const char *const *text = slot;
-        lh_buf_append_cstr(out, *text ? *text : "");
+        const char *text = *(const char *const *)slot;
+        if (option->type == LH_OPTION_SECRET && text != NULL && text[0] != '\0')
+            text = "(set)";
+        lh_buf_append_cstr(out, text ? text : "");
     } else if (option->type == LH_OPTION_BOOL) {
         bool value;
         memcpy(&value, slot, sizeof(value));
@@ -398,7 +401,7 @@ static void place_paths(struct loading *loading)
         if (option->type != LH_OPTION_PATH)
             continue;
         char *const *path = member(option, loading->settings);
-        if ((*path)[0] != '/')
+        if ((*path)[0] != '/' && (*path)[0] != '\0')
             set_text(option, loading->settings,
                      lh_asprintf("%.*s%s", folder_len, loading->file, *path));
     }

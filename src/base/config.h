@@ -20,12 +20,13 @@ enum lh_option_type {
     LH_OPTION_STRING,   /* char * */
     LH_OPTION_ADDRESS,  /* char *, "host:port"; port 0 lets the system choose */
     LH_OPTION_URL,      /* char *, "http://host:port", "auto" or "" */
-    LH_OPTION_PATH,     /* char *; in a file: relative to the file's folder */
+    LH_OPTION_PATH,     /* char *; in a file: relative to its folder; empty only by default */
     LH_OPTION_BYTES,    /* int64_t; 4096, "64KiB", "5GiB", "10MB" */
     LH_OPTION_DURATION, /* int64_t milliseconds; "500ms", "60s", "5m", "1h" */
     LH_OPTION_COUNT,    /* int64_t */
     LH_OPTION_BOOL,     /* bool */
     LH_OPTION_CHOICE,   /* char *, one of `choices`, separated by | */
+    LH_OPTION_SECRET,   /* char *; never shown */
 };
 
 struct lh_option {
@@ -66,7 +67,8 @@ void lh_config_free(const struct lh_option *options, size_t count, void *setting
 lh_code lh_config_set(const struct lh_option *option, lh_str text, void *settings,
                       struct lh_error *err);
 
-/* The value as text ("5GiB", "60s"), as it would stand in a file, without quotes. */
+/* The value as text ("5GiB", "60s"), as it would stand in a file, without quotes; of a secret only
+ * whether there is one. */
 void lh_config_format(const struct lh_option *option, const void *settings, struct lh_buf *out);
 
 /* The index of section.key, or `count`. */

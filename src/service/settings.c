@@ -198,6 +198,9 @@ static void append_bounds(struct lh_buf *out, const struct lh_option *option)
     case LH_OPTION_STRING:
         lh_buf_append_cstr(out, "text");
         return;
+    case LH_OPTION_SECRET:
+        lh_buf_append_cstr(out, "text; better in the environment than in a file");
+        return;
     }
 }
 
