@@ -47,11 +47,12 @@ struct lh_s3 {
     bool signed_request;     /* a signature was given and holds */
     enum lh_s3_body_mode body_mode;
     bool checksum_of_object; /* x-amz-checksum-* are not the body's (CompleteMultipartUpload) */
-    uint8_t body_sha256[32];           /* of LH_S3_BODY_SIGNED */
+    uint8_t body_sha256[32]; /* of LH_S3_BODY_SIGNED */
     struct lh_sigv4_context signature; /* for the chunks of a signed stream */
     enum lh_s3_word word;              /* of the failure */
 };
 
+struct lh_xml;
 typedef lh_code (*lh_s3_operation)(struct lh_s3 *s3, struct lh_error *err);
 
 /* What x-amz-id-2 and <HostId> say: one host. */
@@ -73,6 +74,10 @@ bool lh_s3_is_host_of_bucket(const void *service, const struct lh_http_exchange 
 lh_code lh_s3_fail_call(struct lh_s3 *s3, struct lh_error *err, enum lh_s3_word word,
                         const char *format, ...)
     __attribute__((format(printf, 4, 5), warn_unused_result));
+/* The word for a failure of the core, which knows nothing of S3. */
+enum lh_s3_word lh_s3_word_of(const struct lh_s3 *s3, lh_code code);
+/* <Code> and <Message> of a failure that is one item's and not the whole request's. */
+void lh_s3_xml_word(struct lh_xml *xml, enum lh_s3_word word);
 /* Answers a failure as XML (without a body to HEAD). */
 lh_code lh_s3_reply_error(struct lh_s3 *s3, const struct lh_error *failure, struct lh_error *err);
 
@@ -102,6 +107,8 @@ void lh_xml_quoted(struct lh_xml *xml, const char *element, const char *etag); /
 void lh_xml_key(struct lh_xml *xml, const char *element, lh_str key, bool url);
 
 enum { LH_S3_XML_NODES_MAX = 60000, LH_S3_XML_BYTES_MAX = 4 << 20 };
+/* Appends the document of a tree, in S3's namespace: what we keep of a configuration. */
+void lh_s3_xml_copy(struct lh_buf *out, const struct lh_xml_node *root);
 /* Reads the whole body (verified against its digests by lh_s3_body_all) and parses it. MalformedXML
  * when it is none or its root has another name. */
 lh_code lh_s3_body_xml(struct lh_s3 *s3, const char *root, const struct lh_xml_node **ret_root,
@@ -130,7 +137,8 @@ lh_code lh_s3_body_all(struct lh_s3 *s3, size_t bytes_max, lh_str *ret_body, str
 
 /* s3_bucket.c */
 const char *lh_s3_owner_of(const struct lh_bucket *bucket);
-/* <Owner> (or another element) with ID and DisplayName of a user id. */
+/* <ID> and <DisplayName> of a user id; the second form puts an element such as <Owner> around. */
+void lh_s3_xml_user(const struct lh_s3 *s3, struct lh_xml *xml, const char *user_id);
 void lh_s3_xml_owner(const struct lh_s3 *s3, struct lh_xml *xml, const char *element,
                      const char *user_id);
 lh_code lh_s3_list_buckets(struct lh_s3 *s3, struct lh_error *err);
@@ -152,6 +160,9 @@ lh_code lh_s3_preflight(struct lh_s3 *s3, struct lh_error *err);
 /* Sets Access-Control-* on the answer when the request has an Origin that the bucket allows. */
 void lh_s3_allow_origin(struct lh_s3 *s3);
 /* s3_config.c */
+/* Answers with a configuration as it is kept; with the failure `missing` when there is none. */
+lh_code lh_s3_reply_document(struct lh_s3 *s3, enum lh_bucket_document kind,
+                             enum lh_s3_word missing, struct lh_error *err);
 lh_code lh_s3_get_bucket_tags(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_put_bucket_tags(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_delete_bucket_tags(struct lh_s3 *s3, struct lh_error *err);
@@ -165,7 +176,8 @@ lh_code lh_s3_delete_lifecycle(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_get_acl(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_put_bucket_acl(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_put_object_acl(struct lh_s3 *s3, struct lh_error *err);
-/* The value of x-amz-acl: "private" or "public-read" of a bucket, or what changes nothing. */
+/* Whether x-amz-acl of a bucket says public-read; NotImplemented for lists beyond that and private.
+ */
 lh_code lh_s3_canned_acl(struct lh_s3 *s3, bool *ret_public_read, struct lh_error *err);
 /* s3_canned.c: the answers about what a bucket has not */
 lh_code lh_s3_get_unconfigured(struct lh_s3 *s3, struct lh_error *err);

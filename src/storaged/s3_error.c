@@ -52,8 +52,7 @@ static lh_code code_from_status(int status)
     }
 }
 
-/* The word for a failure of the core, which knows nothing of S3. */
-static enum lh_s3_word word_from_code(const struct lh_s3 *s3, lh_code code)
+enum lh_s3_word lh_s3_word_of(const struct lh_s3 *s3, lh_code code)
 {
     static const struct {
         lh_code code;
@@ -111,6 +110,12 @@ lh_code lh_s3_fail_call(struct lh_s3 *s3, struct lh_error *err, enum lh_s3_word 
 
 /* ---- the answer ---- */
 
+void lh_s3_xml_word(struct lh_xml *xml, enum lh_s3_word word)
+{
+    lh_xml_cstr(xml, "Code", words[word].text);
+    lh_xml_cstr(xml, "Message", words[word].message);
+}
+
 static void write_error(const struct lh_s3 *s3, const struct word *word,
                         const struct lh_error *failure, struct lh_buf *out)
 {
@@ -133,7 +138,7 @@ lh_code lh_s3_reply_error(struct lh_s3 *s3, const struct lh_error *failure, stru
 {
     enum lh_s3_word which = s3->word;
     if (which == LH_S3_WORD_NONE)
-        which = word_from_code(s3, failure->code);
+        which = lh_s3_word_of(s3, failure->code);
     const struct word *word = &words[which];
     lh_http_log_failure(s3->x, failure);
     if (word->status == 503)

@@ -1,7 +1,7 @@
 /*
  * XML of the S3 door: the writer, and the reading of a request's body.
  */
-#include <string.h>
+#include <stdio.h>
 
 #include "base/number.h"
 #include "storaged/s3.h"
@@ -83,6 +83,27 @@ void lh_xml_key(struct lh_xml *xml, const char *element, lh_str key, bool url)
     lh_xml_open(xml, element);
     lh_http_encode(xml->out, key, true);
     lh_xml_close(xml, element);
+}
+
+/* Depth is bounded by the reader. */
+static void copy_node(struct lh_xml *xml, const struct lh_xml_node *node, bool is_root)
+{
+    char name[128];
+    snprintf(name, sizeof(name), "%.*s", LH_FMT(node->name));
+    if (is_root)
+        lh_xml_begin(xml, name);
+    else
+        lh_xml_open(xml, name);
+    lh_xml_escape(xml->out, node->text);
+    for (const struct lh_xml_node *child = node->first_child; child; child = child->next)
+        copy_node(xml, child, false);
+    lh_xml_close(xml, name);
+}
+
+void lh_s3_xml_copy(struct lh_buf *out, const struct lh_xml_node *root)
+{
+    struct lh_xml xml = {out};
+    copy_node(&xml, root, true);
 }
 
 lh_code lh_s3_reply_xml(struct lh_s3 *s3, struct lh_buf *body, struct lh_error *err)
