@@ -2,12 +2,12 @@
  * A load generator: one thread, N keep-alive connections, each with one request under way. Prints
  * one JSON object: requests, seconds, requests a second, latencies, bytes, failures.
  *
- *   http_load -p PORT [-t TARGET] [-m METHOD] [-c CONNECTIONS] [-n REQUESTS | -s SECONDS] [-b
- * BODY_BYTES]
- *             [-H "Name: value"]...
+ *   http_load -p PORT [-t TARGET] [-m METHOD] [-c CONNECTIONS] [-n REQUESTS | -s SECONDS]
+ *             [-b BODY_BYTES] [-k KEYS] [-S ACCESS_KEY:SECRET] [-H "Name: value"]...
  *
  * "{n}" in the target becomes the number of the request, so that each PUT can have a key of its
- * own; "{x}" the same in an order that looks random.
+ * own; "{x}" the same in an order that looks random. With -k the numbers begin anew after so many.
+ * With -S each request is signed as S3 wants it (SigV4, with the SHA-256 of its body).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,10 +24,13 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "net/sigv4.h"
 
 enum { RECEIVE_BYTES = 256 << 10, HEAD_MAX = 16 << 10, LATENCIES_MAX = 1 << 22, EVENTS_MAX = 256 };
+enum { BLOCK_BYTES = 1 << 20 };
 
 struct plan {
     uint16_t port;
@@ -36,9 +39,13 @@ struct plan {
     size_t connections;
     uint64_t requests; /* 0 = until the time is over */
     double seconds;
-    size_t body_bytes;
+    uint64_t body_bytes;
+    uint64_t keys; /* 0 = no end */
     struct lh_buf headers;
-    char *body;
+    char *body; /* BLOCK_BYTES of it, sent again and again */
+    size_t body_capacity;
+    struct lh_sigv4_credentials credentials; /* none when its access key is empty */
+    char body_sha256[LH_SHA256_HEX];
 };
 
 /* Where a connection is in its answer. */
@@ -48,7 +55,7 @@ struct connection {
     int fd;
     bool at_work;
     struct lh_buf head_out;
-    size_t sent; /* of head and body together */
+    uint64_t sent; /* of head and body together */
     lh_mono begun;
     enum part part;
     struct lh_buf line; /* of the head, or of a chunk's size */
@@ -89,38 +96,80 @@ static uint64_t scatter(uint64_t number)
     return number ^ (number >> 31);
 }
 
-static void write_head(struct load *load, struct connection *c)
+static void write_target(const struct load *load, struct lh_buf *out)
 {
     const struct plan *plan = &load->plan;
-    lh_buf_reset(&c->head_out);
-    lh_buf_printf(&c->head_out, "%s ", plan->method);
+    uint64_t key = plan->keys > 0 ? load->begun % plan->keys : load->begun;
     const char *number = strstr(plan->target, "{n}");
     const char *scattered = strstr(plan->target, "{x}");
     if (number != NULL)
-        lh_buf_printf(&c->head_out, "%.*s%llu%s", (int)(number - plan->target), plan->target,
-                      (unsigned long long)load->begun, number + 3);
+        lh_buf_printf(out, "%.*s%llu%s", (int)(number - plan->target), plan->target,
+                      (unsigned long long)key, number + 3);
     else if (scattered != NULL)
-        lh_buf_printf(&c->head_out, "%.*s%016llx%s", (int)(scattered - plan->target), plan->target,
-                      (unsigned long long)scatter(load->begun), scattered + 3);
+        lh_buf_printf(out, "%.*s%016llx%s", (int)(scattered - plan->target), plan->target,
+                      (unsigned long long)scatter(key), scattered + 3);
     else
-        lh_buf_append_cstr(&c->head_out, plan->target);
-    lh_buf_printf(&c->head_out, " HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n", plan->port);
-    lh_buf_append_str(&c->head_out, lh_buf_str(&plan->headers));
+        lh_buf_append_cstr(out, plan->target);
+}
+
+static void write_signature(const struct plan *plan, lh_str target, struct lh_buf *out)
+{
+    char host[32];
+    char timestamp[LH_SIGV4_TIMESTAMP_SIZE];
+    snprintf(host, sizeof(host), "127.0.0.1:%u", plan->port);
+    lh_sigv4_format_time(lh_now_ms(), timestamp);
+    const struct lh_http_header headers[] = {
+        {LH_STR("host"), lh_str_from(host)},
+        {LH_STR("x-amz-content-sha256"), lh_str_from(plan->body_sha256)},
+        {LH_STR("x-amz-date"), lh_str_from(timestamp)},
+    };
+    struct lh_sigv4_request request = {.method = lh_http_method_parse(lh_str_from(plan->method)),
+                                       .headers = headers,
+                                       .header_count = LH_COUNT(headers)};
+    request.query = target;
+    LH_CHECK(lh_str_next(&request.query, '?', &request.path));
+    struct lh_error err = LH_ERROR_INIT;
+    lh_buf_printf(out, "x-amz-date: %s\r\nx-amz-content-sha256: %s\r\nAuthorization: ", timestamp,
+                  plan->body_sha256);
+    if (lh_sigv4_sign(&request, &plan->credentials, out, &err) != LH_OK) {
+        fprintf(stderr, "http_load: %s\n", err.message);
+        exit(1);
+    }
+    lh_buf_append_cstr(out, "\r\n");
+}
+
+static void write_head(const struct load *load, struct connection *c)
+{
+    const struct plan *plan = &load->plan;
+    struct lh_buf *out = &c->head_out;
+    lh_buf_reset(out);
+    lh_buf_printf(out, "%s ", plan->method);
+    size_t target_at = out->len;
+    write_target(load, out);
+    LH_AUTO_FREE char *target = lh_strndup(out->data + target_at, out->len - target_at);
+    lh_buf_printf(out, " HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n", plan->port);
+    if (plan->credentials.access_key.len > 0)
+        write_signature(plan, lh_str_from(target), out);
+    lh_buf_append_str(out, lh_buf_str(&plan->headers));
     if (plan->body_bytes > 0 || strcmp(plan->method, "GET") != 0)
-        lh_buf_printf(&c->head_out, "Content-Length: %zu\r\n", plan->body_bytes);
-    lh_buf_append_cstr(&c->head_out, "\r\n");
+        lh_buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)plan->body_bytes);
+    lh_buf_append_cstr(out, "\r\n");
 }
 
 /* As much as the socket takes. False when the connection broke. */
 static bool send_more(struct load *load, struct connection *c)
 {
-    size_t total = c->head_out.len + load->plan.body_bytes;
+    const struct plan *plan = &load->plan;
+    uint64_t total = c->head_out.len + plan->body_bytes;
     while (c->sent < total) {
         bool in_head = c->sent < c->head_out.len;
-        const char *at =
-            in_head ? c->head_out.data + c->sent : load->plan.body + (c->sent - c->head_out.len);
-        size_t len = in_head ? c->head_out.len - c->sent : total - c->sent;
-        int more = in_head && load->plan.body_bytes > 0 ? MSG_MORE : 0;
+        uint64_t left = (in_head ? c->head_out.len : total) - c->sent;
+        size_t from =
+            in_head ? (size_t)c->sent : (size_t)((c->sent - c->head_out.len) % plan->body_capacity);
+        const char *at = (in_head ? c->head_out.data : plan->body) + from;
+        size_t len = in_head || left < plan->body_capacity - from ? (size_t)left
+                                                                  : plan->body_capacity - from;
+        int more = in_head && plan->body_bytes > 0 ? MSG_MORE : 0;
         ssize_t n = send(c->fd, at, len, MSG_NOSIGNAL | MSG_DONTWAIT | more);
         if (n < 0)
             return errno == EAGAIN;
@@ -357,15 +406,34 @@ static void report(struct load *load)
     lh_buf_deinit(&out);
 }
 
+static void prepare_body(struct plan *plan)
+{
+    plan->body_capacity = plan->body_bytes < BLOCK_BYTES ? (size_t)plan->body_bytes : BLOCK_BYTES;
+    plan->body = lh_calloc(1, plan->body_capacity + 1);
+    for (size_t i = 0; i < plan->body_capacity; i++)
+        plan->body[i] = (char)('a' + i % 26);
+    if (plan->credentials.access_key.len == 0)
+        return;
+    LH_AUTO_DIGEST struct lh_digest *sha256 = lh_digest_new(LH_DIGEST_SHA256);
+    for (uint64_t left = plan->body_bytes, len; left > 0; left -= len) {
+        len = left < plan->body_capacity ? left : plan->body_capacity;
+        lh_digest_update(sha256, plan->body, (size_t)len);
+    }
+    uint8_t sum[LH_SHA256_SIZE];
+    lh_digest_final(sha256, sum);
+    lh_hex(sum, sizeof(sum), plan->body_sha256);
+}
+
 static void parse(int argc, char **argv, struct plan *plan)
 {
     *plan = (struct plan){.method = "GET",
                           .target = "/health",
                           .connections = 1,
                           .seconds = 1,
+                          .credentials = {.region = LH_STR("us-east-1"), .service = LH_STR("s3")},
                           .headers = LH_BUF_INIT(HEAD_MAX)};
     int option;
-    while ((option = getopt(argc, argv, "p:t:m:c:n:s:b:H:")) != -1) {
+    while ((option = getopt(argc, argv, "p:t:m:c:n:s:b:k:S:H:")) != -1) {
         switch (option) {
         case 'p':
             plan->port = (uint16_t)strtoul(optarg, NULL, 10);
@@ -386,7 +454,14 @@ static void parse(int argc, char **argv, struct plan *plan)
             plan->seconds = strtod(optarg, NULL);
             break;
         case 'b':
-            plan->body_bytes = strtoul(optarg, NULL, 10);
+            plan->body_bytes = strtoull(optarg, NULL, 10);
+            break;
+        case 'k':
+            plan->keys = strtoull(optarg, NULL, 10);
+            break;
+        case 'S':
+            plan->credentials.secret = lh_str_from(optarg);
+            lh_str_next(&plan->credentials.secret, ':', &plan->credentials.access_key);
             break;
         case 'H':
             lh_buf_printf(&plan->headers, "%s\r\n", optarg);
@@ -397,12 +472,11 @@ static void parse(int argc, char **argv, struct plan *plan)
     }
     if (plan->port == 0 || plan->connections == 0) {
         fprintf(stderr, "usage: http_load -p PORT [-t TARGET] [-m METHOD] [-c CONNECTIONS]"
-                        " [-n REQUESTS | -s SECONDS] [-b BODY_BYTES] [-H HEADER]...\n");
+                        " [-n REQUESTS | -s SECONDS] [-b BODY_BYTES] [-k KEYS]"
+                        " [-S ACCESS_KEY:SECRET] [-H HEADER]...\n");
         exit(2);
     }
-    plan->body = lh_calloc(1, plan->body_bytes + 1);
-    for (size_t i = 0; i < plan->body_bytes; i++)
-        plan->body[i] = (char)('a' + i % 26);
+    prepare_body(plan);
 }
 
 int main(int argc, char **argv)
