@@ -113,14 +113,15 @@ static lh_code append_query(struct lh_buf *out, lh_str query, bool presigned, st
     while (room && lh_str_next(&query, '&', &text)) {
         if (text.len == 0)
             continue;
+        struct parameter parameter = recode_parameter(text, &room);
+        if (presigned && lh_str_eq_nocase(parameter.name, LH_STR("X-Amz-Signature")))
+            continue;
         if (count == LH_SIGV4_PARAMS_MAX) {
             lh_buf_deinit(&recoded);
             return lh_fail(err, LH_INVALID, "the query has more than %d parameters",
                            LH_SIGV4_PARAMS_MAX);
         }
-        struct parameter parameter = recode_parameter(text, &room);
-        if (!presigned || !lh_str_eq_nocase(parameter.name, LH_STR("X-Amz-Signature")))
-            parameters[count++] = parameter;
+        parameters[count++] = parameter;
     }
     sort(parameters, count);
     for (size_t i = 0; i < count; i++) {
