@@ -176,6 +176,7 @@ static const char *argument_word(enum lh_option_type type)
 {
     switch (type) {
     case LH_OPTION_STRING:
+    case LH_OPTION_SECRET:
         return "TEXT";
     case LH_OPTION_ADDRESS:
         return "HOST:PORT";
