@@ -20,7 +20,7 @@ bool lh_http_may_wait(const struct lh_http_exchange *x)
 
 /* ---- two halves ---- */
 
-void lh_http_defer(struct lh_http_exchange *x, lh_http_handler then)
+void lh_http_defer(struct lh_http_exchange *x, lh_http_handler then, void *state)
 {
     atomic_fetch_add(&x->refs, 1); /* until the second half has run */
     atomic_fetch_add(&x->server->deferred, 1);
@@ -28,6 +28,7 @@ void lh_http_defer(struct lh_http_exchange *x, lh_http_handler then)
     LH_CHECK(x->deferral == LH_DEFERRAL_NONE && !lh_http_started(x));
     x->deferral = LH_DEFERRAL_FIRST;
     x->then = then;
+    x->then_state = state;
     lh_mutex_unlock(&x->mutex);
 }
 
@@ -76,13 +77,18 @@ void lh_http_leave(struct lh_http_exchange *x)
 
 /* ---- one half ---- */
 
-static lh_code run_handler(struct lh_http_exchange *x, lh_http_handler handler,
+static lh_code run_handler(struct lh_http_exchange *x, lh_http_handler handler, void *state,
                            struct lh_error *err)
 {
     lh_log_set_request_id(x->request_id);
-    lh_code code = handler(x->server->options.service, x, err);
+    lh_code code = handler(state, x, err);
     lh_log_set_request_id(LH_STR_NONE);
     return code;
+}
+
+static lh_code run_first(struct lh_http_exchange *x, struct lh_error *err)
+{
+    return run_handler(x, x->match.route->handler, x->server->options.service, err);
 }
 
 /* The handler has said all that it has to say. */
@@ -104,7 +110,7 @@ static void run_second(struct lh_http_exchange *x)
 {
     struct lh_error err = LH_ERROR_INIT;
     struct lh_http_server *server = x->server;
-    settle(x, run_handler(x, x->then, &err), &err);
+    settle(x, run_handler(x, x->then, x->then_state, &err), &err);
     lh_http_exchange_unref(x); /* the caller has another reference */
     atomic_fetch_sub(&server->deferred, 1);
 }
@@ -131,7 +137,7 @@ void lh_http_run(struct lh_http_exchange *x)
         return;
     }
     struct lh_error err = LH_ERROR_INIT;
-    lh_code code = run_handler(x, x->match.route->handler, &err);
+    lh_code code = run_first(x, &err);
     switch (take_deferral(x)) {
     case LH_DEFERRAL_NONE:
         settle(x, code, &err);
@@ -157,7 +163,7 @@ void lh_http_try(struct lh_http_exchange *x)
     x->tried = true;
     x->handling = true;
     x->on_event_thread = true;
-    lh_code code = run_handler(x, x->match.route->handler, &err);
+    lh_code code = run_first(x, &err);
     x->on_event_thread = false;
     lh_mutex_lock(&x->mutex);
     bool deferred = x->deferral != LH_DEFERRAL_NONE;

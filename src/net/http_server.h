@@ -168,10 +168,11 @@ bool lh_http_may_wait(const struct lh_http_exchange *x);
 
 /* A handler that waits for something that will tell (a commit) need not keep its thread for that:
  * it calls lh_http_defer, gives x to whoever will call lh_http_resume, and returns LH_OK without an
- * answer. `then` runs as its second half, on the event thread or on a worker: it answers or fails
- * as a handler does, and does not wait. lh_http_resume is called once, by any thread, without
- * locks; it may be before the first half has returned, and x is gone soon after it. */
-void lh_http_defer(struct lh_http_exchange *x, lh_http_handler then);
+ * answer. `then` runs as its second half, on the event thread or on a worker, with `state` as its
+ * first argument: it answers or fails as a handler does, and does not wait. lh_http_resume is
+ * called once, by any thread, without locks; it may be before the first half has returned, and x is
+ * gone soon after it. */
+void lh_http_defer(struct lh_http_exchange *x, lh_http_handler then, void *state);
 void lh_http_resume(struct lh_http_exchange *x);
 
 /* ---- the request's body ---- */

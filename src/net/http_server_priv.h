@@ -174,6 +174,7 @@ struct lh_http_exchange {
     bool suspended; /* the connection sleeps until somebody resumes it */
     enum lh_http_deferral deferral;
     lh_http_handler then;
+    void *then_state;
     atomic_bool handling; /* the handler runs, or waits in the queue */
     bool gone;            /* the client is */
     bool wants_body;      /* the handler has read: let a client on that waits for 100-continue */

@@ -51,11 +51,10 @@ static lh_code try_once(void *service, struct lh_http_exchange *x, struct lh_err
     return lh_http_finish(x, err);
 }
 
-static lh_code second_half(void *service, struct lh_http_exchange *x, struct lh_error *err)
+static lh_code second_half(void *state, struct lh_http_exchange *x, struct lh_error *err)
 {
-    (void)service;
     lh_str ignored;
-    atomic_fetch_add(&halves, 1);
+    atomic_fetch_add((atomic_int *)state, 1);
     if (lh_http_query(x, "fail", &ignored))
         return lh_fail(err, LH_PRECONDITION, "the second half says no");
     lh_http_set_header(x, "X-Half", LH_STR("2"));
@@ -74,7 +73,7 @@ static lh_code first_half(void *service, struct lh_http_exchange *x, struct lh_e
 {
     (void)service;
     lh_str when;
-    lh_http_defer(x, second_half);
+    lh_http_defer(x, second_half, &halves);
     if (!lh_http_query(x, "when", &when) || lh_str_is(when, "now")) {
         lh_http_resume(x);
         return LH_OK;
