@@ -4,12 +4,18 @@
 #ifndef LH_STORAGED_API_H
 #define LH_STORAGED_API_H
 
+#include "base/hash.h"
 #include "net/http_server.h"
 #include "storaged/storaged.h"
 
+struct lh_remote;
+struct lh_service_host;
+
 /* The state of the service: first argument of every handler. */
 struct lh_storaged {
-    struct lh_store *store;
+    struct lh_store *store;   /* NULL with an external store */
+    struct lh_remote *remote; /* the external store; NULL = the objects are here */
+    const struct lh_service_host *host;
     struct lh_keys *keys; /* NULL = none: everybody may do everything */
     int64_t object_bytes_max;
     size_t list_limit_max;
@@ -23,8 +29,58 @@ extern const struct lh_route lh_storaged_routes[LH_STORAGED_ROUTES];
 
 /* api_get.c: GET and HEAD of an object, also `?locate`. */
 lh_code lh_storaged_get(void *service, struct lh_http_exchange *x, struct lh_error *err);
+/* Its pieces. The request's conditions against an object (RFC 9110 section 13.2.2): *ret_unchanged
+ * = answer 304. */
+lh_code lh_storaged_judge(const struct lh_http_exchange *x, const struct lh_store_info *info,
+                          bool *ret_unchanged, struct lh_error *err);
+/* Whether If-Range, if there is one, means this object. */
+bool lh_storaged_range_is_meant(const struct lh_http_exchange *x, const struct lh_store_info *info);
+/* ETag, Last-Modified, Accept-Ranges. */
+void lh_storaged_set_validators(struct lh_http_exchange *x, const struct lh_store_info *info);
+lh_code lh_storaged_reply_unchanged(struct lh_http_exchange *x, const struct lh_store_info *info,
+                                    struct lh_error *err);
+/* The answer to ?locate; `path` may be NULL. */
+lh_code lh_storaged_reply_location(struct lh_http_exchange *x, const char *path, uint64_t size,
+                                   const char *etag, struct lh_error *err);
 
 /* api_put.c: PUT of an object. */
 lh_code lh_storaged_put(void *service, struct lh_http_exchange *x, struct lh_error *err);
+/* What the request says that its body hashes to. Refuses what would be lost: a part, a coding. */
+struct lh_put_digests {
+    bool has_md5;
+    bool has_sha256;
+    uint8_t md5[LH_MD5_SIZE];
+    uint8_t sha256[LH_SHA256_SIZE];
+};
+lh_code lh_storaged_take_digests(const struct lh_http_exchange *x, struct lh_put_digests *ret,
+                                 struct lh_error *err);
+lh_code lh_storaged_reply_stored(struct lh_http_exchange *x, lh_str key, uint64_t size,
+                                 const char *etag, bool created, struct lh_error *err);
+
+/* api_listing.c: a page of a listing as JSON. `add` is a lh_list_visitor. */
+struct lh_listing {
+    struct lh_buf items;
+    struct lh_buf prefixes;
+    struct lh_json items_json;
+    struct lh_json prefixes_json;
+};
+void lh_listing_init(struct lh_listing *listing);
+void lh_listing_deinit(struct lh_listing *listing);
+#define LH_AUTO_LISTING __attribute__((cleanup(lh_listing_deinit)))
+bool lh_listing_add(void *ctx, lh_str name, const struct lh_store_info *info, bool damaged);
+/* `cursor` empty: this is the last page. */
+lh_code lh_listing_reply(struct lh_listing *listing, lh_str cursor, struct lh_http_exchange *x,
+                         struct lh_error *err);
+
+/* api_remote.c: the same requests when the objects are in an external store. */
+lh_code lh_storaged_remote_get(const struct lh_storaged *storaged, struct lh_http_exchange *x,
+                               struct lh_error *err);
+lh_code lh_storaged_remote_put(const struct lh_storaged *storaged, struct lh_http_exchange *x,
+                               struct lh_error *err);
+lh_code lh_storaged_remote_delete(const struct lh_storaged *storaged, struct lh_http_exchange *x,
+                                  struct lh_error *err);
+lh_code lh_storaged_remote_list(const struct lh_storaged *storaged,
+                                const struct lh_list_options *options, struct lh_http_exchange *x,
+                                struct lh_error *err);
 
 #endif

@@ -21,8 +21,8 @@ static bool modified_since(const struct lh_store_info *info, lh_str date, bool *
 }
 
 /* RFC 9110 section 13.2.2. *ret_unchanged: answer 304. */
-static lh_code judge(const struct lh_http_exchange *x, const struct lh_store_info *info,
-                     bool *ret_unchanged, struct lh_error *err)
+lh_code lh_storaged_judge(const struct lh_http_exchange *x, const struct lh_store_info *info,
+                          bool *ret_unchanged, struct lh_error *err)
 {
     lh_str etag = lh_str_from(info->etag);
     lh_str if_match = lh_http_header(x, "If-Match");
@@ -42,7 +42,7 @@ static lh_code judge(const struct lh_http_exchange *x, const struct lh_store_inf
 }
 
 /* RFC 9110 section 13.1.5: a range is meant for the object that the client knows. */
-static bool range_is_meant(const struct lh_http_exchange *x, const struct lh_store_info *info)
+bool lh_storaged_range_is_meant(const struct lh_http_exchange *x, const struct lh_store_info *info)
 {
     lh_str if_range = lh_http_header(x, "If-Range");
     if (!if_range.ptr)
@@ -61,7 +61,7 @@ static void set_text(struct lh_http_exchange *x, const char *name, const char *t
     lh_http_set_header(x, name, lh_str_from(text));
 }
 
-static void set_validators(struct lh_http_exchange *x, const struct lh_store_info *info)
+void lh_storaged_set_validators(struct lh_http_exchange *x, const struct lh_store_info *info)
 {
     char etag[ETAG_QUOTED];
     char date[LH_HTTP_DATE_SIZE];
@@ -88,7 +88,7 @@ static lh_code choose_part(struct lh_http_exchange *x, const struct lh_store_inf
     struct part part = {200, 0, info->size};
     lh_str range = lh_http_header(x, "Range");
     enum lh_range_result result = LH_RANGE_WHOLE;
-    if (range.ptr && range_is_meant(x, info))
+    if (range.ptr && lh_storaged_range_is_meant(x, info))
         result = lh_http_range(range, info->size, &part.offset, &part.len);
     if (result == LH_RANGE_UNSATISFIABLE) {
         snprintf(text, sizeof(text), "bytes */%" PRIu64, info->size);
@@ -117,7 +117,7 @@ static lh_code send_part(struct lh_http_exchange *x, struct lh_object *object,
     uint64_t end = part->offset + part->len;
     if (at < end)
         LH_TRY(lh_object_read(object, at, &bytes, &len, err));
-    set_validators(x, info);
+    lh_storaged_set_validators(x, info);
     LH_TRY(lh_http_start(x, part->status, info->content_type, (int64_t)part->len, err));
     while (at < end) {
         if (len > end - at)
@@ -130,10 +130,10 @@ static lh_code send_part(struct lh_http_exchange *x, struct lh_object *object,
     return lh_http_finish(x, err);
 }
 
-static lh_code reply_unchanged(struct lh_http_exchange *x, const struct lh_store_info *info,
-                               struct lh_error *err)
+lh_code lh_storaged_reply_unchanged(struct lh_http_exchange *x, const struct lh_store_info *info,
+                                    struct lh_error *err)
 {
-    set_validators(x, info);
+    lh_storaged_set_validators(x, info);
     return lh_http_reply_empty(x, 304, err);
 }
 
@@ -142,9 +142,9 @@ static lh_code reply_object(struct lh_http_exchange *x, struct lh_object *object
 {
     const struct lh_store_info *info = lh_object_info(object);
     bool unchanged = false;
-    LH_TRY(judge(x, info, &unchanged, err));
+    LH_TRY(lh_storaged_judge(x, info, &unchanged, err));
     if (unchanged)
-        return reply_unchanged(x, info, err);
+        return lh_storaged_reply_unchanged(x, info, err);
     struct part part = {0};
     LH_TRY(choose_part(x, info, &part, err));
     return send_part(x, object, &part, err);
@@ -157,15 +157,28 @@ static lh_code head_object(const struct lh_storaged *storaged, struct lh_http_ex
     struct lh_store_info info;
     bool unchanged = false;
     LH_TRY(lh_store_head(storaged->store, LH_BUCKET_LAKE, key, &info, err));
-    LH_TRY(judge(x, &info, &unchanged, err));
+    LH_TRY(lh_storaged_judge(x, &info, &unchanged, err));
     if (unchanged)
-        return reply_unchanged(x, &info, err);
-    set_validators(x, &info);
+        return lh_storaged_reply_unchanged(x, &info, err);
+    lh_storaged_set_validators(x, &info);
     LH_TRY(lh_http_start(x, 200, info.content_type, (int64_t)info.size, err));
     return lh_http_finish(x, err);
 }
 
 /* ---- locate ---- */
+
+lh_code lh_storaged_reply_location(struct lh_http_exchange *x, const char *path, uint64_t size,
+                                   const char *etag, struct lh_error *err)
+{
+    LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(LOCATE_BYTES_MAX);
+    struct lh_json json = LH_JSON_TO(&body);
+    lh_json_object(&json);
+    lh_json_kcstr(&json, "path", path);
+    lh_json_ku64(&json, "size", size);
+    lh_json_kcstr(&json, "etag", etag);
+    lh_json_object_end(&json);
+    return lh_http_reply_json(x, 200, &body, err);
+}
 
 static lh_code locate(const struct lh_storaged *storaged, struct lh_http_exchange *x, lh_str key,
                       struct lh_error *err)
@@ -173,19 +186,14 @@ static lh_code locate(const struct lh_storaged *storaged, struct lh_http_exchang
     struct lh_store_info info;
     LH_AUTO_FREE char *path = NULL;
     LH_TRY(lh_store_locate(storaged->store, LH_BUCKET_LAKE, key, &path, &info, err));
-    LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(LOCATE_BYTES_MAX);
-    struct lh_json json = LH_JSON_TO(&body);
-    lh_json_object(&json);
-    lh_json_kcstr(&json, "path", path);
-    lh_json_ku64(&json, "size", info.size);
-    lh_json_kcstr(&json, "etag", info.etag);
-    lh_json_object_end(&json);
-    return lh_http_reply_json(x, 200, &body, err);
+    return lh_storaged_reply_location(x, path, info.size, info.etag, err);
 }
 
 lh_code lh_storaged_get(void *service, struct lh_http_exchange *x, struct lh_error *err)
 {
     const struct lh_storaged *storaged = service;
+    if (storaged->remote != NULL)
+        return lh_storaged_remote_get(storaged, x, err);
     lh_str key = lh_http_param(x, "key");
     lh_str ignored;
     if (lh_http_query(x, "locate", &ignored))

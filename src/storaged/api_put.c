@@ -13,13 +13,6 @@ enum { ANSWER_BYTES_MAX = 16 << 10 };
 
 /* ---- headers ---- */
 
-struct digests {
-    bool has_md5;
-    bool has_sha256;
-    uint8_t md5[LH_MD5_SIZE];
-    uint8_t sha256[LH_SHA256_SIZE];
-};
-
 static lh_code need_base64(const char *name, lh_str text, void *out, size_t size,
                            struct lh_error *err)
 {
@@ -30,7 +23,8 @@ static lh_code need_base64(const char *name, lh_str text, void *out, size_t size
 }
 
 /* SHA-256 as S3's signatures carry it: in hex, or a word that says why it is not there. */
-static lh_code take_content_sha256(lh_str value, struct digests *digests, struct lh_error *err)
+static lh_code take_content_sha256(lh_str value, struct lh_put_digests *digests,
+                                   struct lh_error *err)
 {
     if (lh_str_is(value, "UNSIGNED-PAYLOAD"))
         return LH_OK;
@@ -41,8 +35,8 @@ static lh_code take_content_sha256(lh_str value, struct digests *digests, struct
     return LH_OK;
 }
 
-static lh_code take_digests(const struct lh_http_exchange *x, struct digests *digests,
-                            struct lh_error *err)
+static lh_code take_plain(const struct lh_http_exchange *x, struct lh_put_digests *digests,
+                          struct lh_error *err)
 {
     lh_str sha256 = lh_http_header(x, "x-amz-content-sha256");
     if (sha256.ptr)
@@ -60,7 +54,7 @@ static bool has_prefix_nocase(lh_str name, lh_str prefix)
     return name.len >= prefix.len && lh_str_eq_nocase(lh_str_of(name.ptr, prefix.len), prefix);
 }
 
-static lh_code take_checksum(const struct lh_http_header *header, struct digests *digests,
+static lh_code take_checksum(const struct lh_http_header *header, struct lh_put_digests *digests,
                              struct lh_error *err)
 {
     uint8_t sha256[LH_SHA256_SIZE];
@@ -77,7 +71,7 @@ static lh_code take_checksum(const struct lh_http_header *header, struct digests
     return LH_OK;
 }
 
-static lh_code take_checksums(const struct lh_http_exchange *x, struct digests *digests,
+static lh_code take_checksums(const struct lh_http_exchange *x, struct lh_put_digests *digests,
                               struct lh_error *err)
 {
     for (size_t i = 0; i < lh_http_header_count(x); i++) {
@@ -117,18 +111,18 @@ static lh_code receive(struct lh_http_exchange *x, struct lh_upload *upload, str
     }
 }
 
-static lh_code reply_stored(struct lh_http_exchange *x, lh_str key,
-                            const struct lh_store_info *info, bool created, struct lh_error *err)
+lh_code lh_storaged_reply_stored(struct lh_http_exchange *x, lh_str key, uint64_t size,
+                                 const char *etag, bool created, struct lh_error *err)
 {
-    char etag[LH_STORE_ETAG_SIZE + 2];
-    snprintf(etag, sizeof(etag), "\"%s\"", info->etag);
-    lh_http_set_header(x, "ETag", lh_str_from(etag));
+    char quoted[LH_STORE_ETAG_SIZE + 2];
+    snprintf(quoted, sizeof(quoted), "\"%s\"", etag);
+    lh_http_set_header(x, "ETag", lh_str_from(quoted));
     LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(ANSWER_BYTES_MAX);
     struct lh_json json = LH_JSON_TO(&body);
     lh_json_object(&json);
     lh_json_kstr(&json, "key", key);
-    lh_json_ku64(&json, "size", info->size);
-    lh_json_kcstr(&json, "etag", info->etag);
+    lh_json_ku64(&json, "size", size);
+    lh_json_kcstr(&json, "etag", etag);
     lh_json_object_end(&json);
     return lh_http_reply_json(x, created ? 201 : 200, &body, err);
 }
@@ -140,13 +134,26 @@ static lh_code store_body(struct lh_http_exchange *x, struct lh_upload *upload, 
     bool created = false;
     LH_TRY(receive(x, upload, err));
     LH_TRY(lh_upload_commit(upload, &info, &created, err));
-    return reply_stored(x, key, &info, created, err);
+    return lh_storaged_reply_stored(x, key, info.size, info.etag, created, err);
+}
+
+lh_code lh_storaged_take_digests(const struct lh_http_exchange *x, struct lh_put_digests *ret,
+                                 struct lh_error *err)
+{
+    struct lh_put_digests digests = {0};
+    LH_TRY(refuse_partial(x, err));
+    LH_TRY(take_plain(x, &digests, err));
+    LH_TRY(take_checksums(x, &digests, err));
+    *ret = digests;
+    return LH_OK;
 }
 
 lh_code lh_storaged_put(void *service, struct lh_http_exchange *x, struct lh_error *err)
 {
     const struct lh_storaged *storaged = service;
-    struct digests digests = {0};
+    if (storaged->remote != NULL)
+        return lh_storaged_remote_put(storaged, x, err);
+    struct lh_put_digests digests;
     struct lh_upload_options options = {
         .bucket = LH_BUCKET_LAKE,
         .key = lh_http_param(x, "key"),
@@ -155,9 +162,7 @@ lh_code lh_storaged_put(void *service, struct lh_http_exchange *x, struct lh_err
         .length = lh_http_body_length(x),
     };
     LH_TRY(lh_store_check_key(options.key, err));
-    LH_TRY(refuse_partial(x, err));
-    LH_TRY(take_digests(x, &digests, err));
-    LH_TRY(take_checksums(x, &digests, err));
+    LH_TRY(lh_storaged_take_digests(x, &digests, err));
     LH_TRY(lh_http_body_limit(x, storaged->object_bytes_max, err));
     options.md5 = digests.has_md5 ? digests.md5 : NULL;
     options.sha256 = digests.has_sha256 ? digests.sha256 : NULL;
