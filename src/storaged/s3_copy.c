@@ -10,22 +10,16 @@
 
 enum { ANSWER_BYTES_MAX = 4 << 10 };
 
-struct source {
-    lh_str bucket_name;
-    lh_str key;
-    int64_t bucket;
-    struct lh_object *object;
-};
-
 /* ---- which object ---- */
 
 /* "bucket/key", "/bucket/key", both perhaps with "?versionId=..." behind them; percent-encoded but
  * for that question mark. Clients differ in whether they encode the slashes, too. */
-static lh_code parse_source(struct lh_s3 *s3, lh_str raw, struct source *source,
-                            struct lh_error *err)
+lh_code lh_s3_take_source(struct lh_s3 *s3, struct lh_s3_source *source, struct lh_error *err)
 {
+    lh_str raw = lh_http_header(s3->x, "x-amz-copy-source");
     static const char version_word[] = "?versionId=";
-    const char *mark = memmem(raw.ptr, raw.len, version_word, sizeof(version_word) - 1);
+    const char *mark =
+        memmem(raw.ptr ? raw.ptr : "", raw.len, version_word, sizeof(version_word) - 1);
     lh_str version = LH_STR("null");
     if (mark) {
         size_t at = (size_t)(mark - raw.ptr);
@@ -68,11 +62,11 @@ static lh_code judge_source(struct lh_s3 *s3, const struct lh_store_info *info,
 }
 
 /* Opens what x-amz-copy-source names; lh_object_close(source->object) is the caller's. */
-static lh_code open_source(struct lh_s3 *s3, struct source *source, struct lh_error *err)
+static lh_code open_source(struct lh_s3 *s3, struct lh_s3_source *source, struct lh_error *err)
 {
     struct lh_bucket bucket;
     struct lh_store *store = s3->storaged->store;
-    LH_TRY(parse_source(s3, lh_http_header(s3->x, "x-amz-copy-source"), source, err));
+    LH_TRY(lh_s3_take_source(s3, source, err));
     LH_TRY(lh_s3_authorize(s3, LH_ACCESS_READ, source->bucket_name, source->key, err));
     lh_code code = lh_bucket_find(store, source->bucket_name, &bucket, err);
     if (code == LH_NOT_FOUND)
@@ -83,7 +77,7 @@ static lh_code open_source(struct lh_s3 *s3, struct source *source, struct lh_er
     return judge_source(s3, lh_object_info(source->object), err);
 }
 
-static void close_source(struct source *source)
+static void close_source(struct lh_s3_source *source)
 {
     lh_object_close(source->object);
 }
@@ -101,7 +95,7 @@ static lh_code take_directive(struct lh_s3 *s3, const char *header, bool *ret_re
     return lh_s3_fail(s3, err, LH_S3_INVALID_ARGUMENT, "%s must be COPY or REPLACE", header);
 }
 
-static lh_code take_copy_options(struct lh_s3 *s3, const struct source *source,
+static lh_code take_copy_options(struct lh_s3 *s3, const struct lh_s3_source *source,
                                  struct lh_upload_options *options, struct lh_error *err)
 {
     bool replace = false;
@@ -143,7 +137,7 @@ static lh_code reply_copied(struct lh_s3 *s3, const char *root, const struct lh_
 lh_code lh_s3_copy_object(struct lh_s3 *s3, struct lh_error *err)
 {
     struct lh_store_info info;
-    LH_AUTO(close_source) struct source source = {.object = NULL};
+    LH_AUTO(close_source) struct lh_s3_source source = {.object = NULL};
     struct lh_upload_options options = {
         .bucket = s3->bucket.id, .key = s3->key, .condition = lh_s3_condition(s3), .length = -1};
     LH_TRY(lh_s3_refuse_headers(s3, err));
@@ -157,19 +151,14 @@ lh_code lh_s3_copy_object(struct lh_s3 *s3, struct lh_error *err)
 
 /* ---- UploadPartCopy ---- */
 
-struct run {
-    uint64_t offset;
-    uint64_t len;
-};
-
 /* x-amz-copy-source-range: "bytes=first-last", both given and both in the object. */
-static lh_code take_run(struct lh_s3 *s3, uint64_t size, struct run *ret, struct lh_error *err)
+lh_code lh_s3_take_run(struct lh_s3 *s3, uint64_t size, struct lh_s3_run *ret, struct lh_error *err)
 {
     lh_str text = lh_http_header(s3->x, "x-amz-copy-source-range");
     lh_str word = LH_STR_NONE;
     uint64_t first = 0;
     uint64_t last = 0;
-    *ret = (struct run){0, size};
+    *ret = (struct lh_s3_run){0, size};
     if (!text.ptr)
         return LH_OK;
     bool valid = lh_str_starts(text, "bytes=");
@@ -185,11 +174,11 @@ static lh_code take_run(struct lh_s3 *s3, uint64_t size, struct run *ret, struct
         return lh_s3_fail(s3, err, LH_S3_INVALID_RANGE,
                           "Range specified is not valid for source object of size: %llu",
                           (unsigned long long)size);
-    *ret = (struct run){first, last - first + 1};
+    *ret = (struct lh_s3_run){first, last - first + 1};
     return LH_OK;
 }
 
-static lh_code copy_run(struct lh_s3 *s3, struct lh_object *source, const struct run *run,
+static lh_code copy_run(struct lh_s3 *s3, struct lh_object *source, const struct lh_s3_run *run,
                         struct lh_upload *upload, struct lh_error *err)
 {
     uint64_t at = run->offset;
@@ -210,16 +199,16 @@ static lh_code copy_run(struct lh_s3 *s3, struct lh_object *source, const struct
 
 lh_code lh_s3_copy_part(struct lh_s3 *s3, struct lh_error *err)
 {
-    struct run run;
+    struct lh_s3_run run;
     struct lh_store_info info;
     struct lh_upload_options options;
     struct lh_upload *upload;
     bool created = false;
-    LH_AUTO(close_source) struct source source = {.object = NULL};
+    LH_AUTO(close_source) struct lh_s3_source source = {.object = NULL};
     LH_TRY(lh_s3_refuse_headers(s3, err));
     LH_TRY(lh_s3_begin_part(s3, &options, err));
     LH_TRY(open_source(s3, &source, err));
-    LH_TRY(take_run(s3, lh_object_info(source.object)->size, &run, err));
+    LH_TRY(lh_s3_take_run(s3, lh_object_info(source.object)->size, &run, err));
     options.length = (int64_t)run.len;
     LH_TRY(lh_upload_begin(s3->storaged->store, &options, &upload, err));
     lh_code code = copy_run(s3, source.object, &run, upload, err);

@@ -24,9 +24,11 @@ static const struct word words[] = {
 
 /* ---- words and codes ---- */
 
-static lh_code code_from_status(int status)
+static lh_code code_from_word(enum lh_s3_word word)
 {
-    switch (status) {
+    if (word == LH_S3_BAD_DIGEST || word == LH_S3_CONTENT_SHA256_MISMATCH)
+        return LH_BAD_DIGEST;
+    switch (words[word].status) {
     case 403:
         return LH_FORBIDDEN;
     case 404:
@@ -105,7 +107,7 @@ lh_code lh_s3_fail_call(struct lh_s3 *s3, struct lh_error *err, enum lh_s3_word 
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
     s3->word = word;
-    return lh_fail(err, code_from_status(words[word].status), "%s", message);
+    return lh_fail(err, code_from_word(word), "%s", message);
 }
 
 /* ---- the answer ---- */

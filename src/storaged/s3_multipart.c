@@ -221,10 +221,9 @@ static lh_code reply_completed(struct lh_s3 *s3, const struct lh_store_info *inf
     return lh_s3_reply_xml(s3, &body, err);
 }
 
-lh_code lh_s3_complete_multipart(struct lh_s3 *s3, struct lh_error *err)
+lh_code lh_s3_take_completion(struct lh_s3 *s3, struct lh_completion *ret,
+                              struct lh_checksum *checksum, struct lh_error *err)
 {
-    struct lh_store_info info;
-    struct lh_checksum checksum;
     const struct lh_xml_node *root = NULL;
     struct lh_completion completion = {
         .bucket = s3->bucket.id,
@@ -235,11 +234,21 @@ lh_code lh_s3_complete_multipart(struct lh_s3 *s3, struct lh_error *err)
     s3->checksum_of_object = true;
     LH_TRY(lh_s3_body_xml(s3, "CompleteMultipartUpload", &root, err));
     LH_TRY(take_parts(s3, root, &completion, err));
-    LH_TRY(lh_s3_take_object_checksum(s3, completion.count, &checksum, err));
+    LH_TRY(lh_s3_take_object_checksum(s3, completion.count, checksum, err));
     LH_TRY(take_size(s3, &completion.size, err));
+    if (checksum->kind != LH_CHECKSUM_NONE)
+        completion.checksum = checksum;
+    *ret = completion;
+    return LH_OK;
+}
+
+lh_code lh_s3_complete_multipart(struct lh_s3 *s3, struct lh_error *err)
+{
+    struct lh_store_info info;
+    struct lh_checksum checksum;
+    struct lh_completion completion;
+    LH_TRY(lh_s3_take_completion(s3, &completion, &checksum, err));
     LH_TRY(check_type(s3, completion.id, err));
-    if (checksum.kind != LH_CHECKSUM_NONE)
-        completion.checksum = &checksum;
     lh_code code = lh_multipart_complete(s3->storaged->store, &completion, &info, err);
     if (code == LH_PRECONDITION)
         return lh_s3_condition_failed(s3, code, err);

@@ -86,5 +86,30 @@ lh_code lh_s3_no_upload(struct lh_s3 *s3, lh_code code, struct lh_error *err);
  * InvalidArgument, NoSuchUpload. */
 lh_code lh_s3_begin_part(struct lh_s3 *s3, struct lh_upload_options *ret_options,
                          struct lh_error *err);
+/* What CompleteMultipartUpload is asked for, by its headers and its document; points into the arena
+ * and to *checksum. MalformedXML, InvalidArgument, BadDigest. */
+lh_code lh_s3_take_completion(struct lh_s3 *s3, struct lh_completion *ret,
+                              struct lh_checksum *checksum, struct lh_error *err);
+
+/* ---- s3_copy.c ---- */
+
+struct lh_s3_source {
+    lh_str bucket_name;
+    lh_str key;
+    int64_t bucket;
+    struct lh_object *object;
+};
+/* Bucket and key that x-amz-copy-source names, decoded into the arena. InvalidArgument,
+ * NoSuchVersion. */
+lh_code lh_s3_take_source(struct lh_s3 *s3, struct lh_s3_source *source, struct lh_error *err);
+
+struct lh_s3_run {
+    uint64_t offset;
+    uint64_t len;
+};
+/* x-amz-copy-source-range of a source of that size; the whole when there is none. InvalidArgument,
+ * InvalidRange. */
+lh_code lh_s3_take_run(struct lh_s3 *s3, uint64_t size, struct lh_s3_run *ret,
+                       struct lh_error *err);
 
 #endif
