@@ -110,29 +110,109 @@ std::vector<entry> entries_of(const toml::table &root)
     return entries;
 }
 
+// What is not TOML, as our error.
+lh_code refused(const toml::parse_error &error, lh_error *err)
+{
+    std::string_view reason = error.description();
+    return at(error.source().begin,
+              lh_fail(err, LH_INVALID_CONFIG, "%.*s", (int)reason.size(), reason.data()), err);
+}
+
+lh_code wrong_kind(std::string_view key, const toml::node &value, toml::source_position position,
+                   lh_error *err)
+{
+    return at(position,
+              lh_fail(err, LH_INVALID_CONFIG, "%.*s cannot be %s", (int)key.size(), key.data(),
+                      kind_of(value)),
+              err);
+}
+
+// Where the tables of a list are told to.
+struct listener {
+    lh_toml_entry on_entry;
+    void *ctx;
+};
+
+lh_code tell_value(const listener &to, std::string_view name, size_t index, const entry &item,
+                   const toml::node &value, lh_error *err)
+{
+    std::string space;
+    std::string_view text;
+    if (!value_text(value, space, text))
+        return wrong_kind(item.key, value, item.position, err);
+    lh_code code =
+        to.on_entry(to.ctx, borrowed(name), index, borrowed(item.key), borrowed(text), err);
+    return code == LH_OK ? LH_OK : at(item.position, code, err);
+}
+
+// One [[name]], its keys in the order of the file.
+lh_code tell_table(const listener &to, std::string_view name, size_t index,
+                   const toml::table &table, lh_error *err)
+{
+    std::vector<entry> entries;
+    for (auto &&[key, value] : table)
+        entries.push_back({name, key.str(), &value, key.source().begin});
+    std::sort(entries.begin(), entries.end(),
+              [](const entry &a, const entry &b) { return a.position < b.position; });
+    if (table.empty()) {
+        lh_code code = to.on_entry(to.ctx, borrowed(name), index, LH_STR_NONE, LH_STR_NONE, err);
+        return code == LH_OK ? LH_OK : at(table.source().begin, code, err);
+    }
+    for (const entry &item : entries) {
+        const toml::array *list = item.value->as_array();
+        if (list && list->empty())
+            return at(item.position,
+                      lh_fail(err, LH_INVALID_CONFIG, "%.*s cannot be an empty list",
+                              (int)item.key.size(), item.key.data()),
+                      err);
+        if (!list)
+            LH_TRY(tell_value(to, name, index, item, *item.value, err));
+        for (size_t i = 0; list && i < list->size(); i++)
+            LH_TRY(tell_value(to, name, index, item, *list->get(i), err));
+    }
+    return LH_OK;
+}
+
 } // namespace
 
 extern "C" lh_code lh_toml_parse(lh_str text, lh_toml_value on_value, void *ctx, lh_error *err)
 {
     toml::parse_result document = toml::parse(std::string_view(text.ptr ? text.ptr : "", text.len));
-    if (!document) {
-        const toml::parse_error &error = document.error();
-        std::string_view reason = error.description();
-        return at(error.source().begin,
-                  lh_fail(err, LH_INVALID_CONFIG, "%.*s", (int)reason.size(), reason.data()), err);
-    }
+    if (!document)
+        return refused(document.error(), err);
     std::string space;
     for (const entry &item : entries_of(document.table())) {
         std::string_view value;
         if (item.value && !value_text(*item.value, space, value))
-            return at(item.position,
-                      lh_fail(err, LH_INVALID_CONFIG, "%.*s cannot be %s", (int)item.key.size(),
-                              item.key.data(), kind_of(*item.value)),
-                      err);
+            return wrong_kind(item.key, *item.value, item.position, err);
         lh_code code = on_value(ctx, borrowed(item.section), borrowed(item.key), borrowed(value),
                                 item.position.line, item.position.column, err);
         if (code != LH_OK)
             return at(item.position, code, err);
+    }
+    return LH_OK;
+}
+
+extern "C" lh_code lh_toml_parse_tables(lh_str text, lh_toml_entry on_entry, void *ctx,
+                                        lh_error *err)
+{
+    toml::parse_result document = toml::parse(std::string_view(text.ptr ? text.ptr : "", text.len));
+    if (!document)
+        return refused(document.error(), err);
+    const listener to = {on_entry, ctx};
+    for (auto &&[name, node] : document.table()) {
+        const toml::array *list = node.as_array();
+        for (size_t i = 0; list && i < list->size(); i++) {
+            const toml::table *table = list->get(i)->as_table();
+            if (!table)
+                return wrong_kind(name.str(), *list->get(i), name.source().begin, err);
+            LH_TRY(tell_table(to, name.str(), i, *table, err));
+        }
+        if (!list)
+            return at(name.source().begin,
+                      lh_fail(err, LH_INVALID_CONFIG, "%.*s stands outside of a [[table]]",
+                              (int)name.str().size(), name.str().data()),
+                      err);
     }
     return LH_OK;
 }
