@@ -21,6 +21,7 @@ enum rule_flags {
     OF_PREFIX = 2,   /* concerns the keys below ?prefix=, and not the bucket as such */
     UNSIGNED_OK = 4, /* asks nobody who they are (CORS preflight) */
     EACH_KEY = 8,    /* asks for each key of its body by itself */
+    ANYBODY = 16,    /* every key may ask; the answer has what it may see */
 };
 
 struct rule {
@@ -51,7 +52,7 @@ static const char get_takes[] =
 /* The first that fits is meant, so lines with a sub-resource stand before those without. */
 static const struct rule rules[] = {
     {SERVICE, LH_HTTP_GET, NULL, NULL, "max-buckets continuation-token prefix bucket-region", R,
-     NO_BUCKET, lh_s3_list_buckets},
+     NO_BUCKET | ANYBODY, lh_s3_list_buckets},
 
     {BUCKET | OBJECT, LH_HTTP_OPTIONS, NULL, NULL, "*", R, NO_BUCKET | UNSIGNED_OK,
      lh_s3_preflight},
@@ -321,12 +322,17 @@ static lh_code authorize(struct lh_s3 *s3, const struct rule *rule, struct lh_er
     }
     if ((rule->flags & (UNSIGNED_OK | EACH_KEY)) != 0)
         return LH_OK;
+    if ((rule->flags & ANYBODY) != 0 && !s3->who.anonymous)
+        return LH_OK;
     return lh_s3_authorize(s3, rule->access, s3->bucket_name, key, err);
 }
 
 static lh_code serve(struct lh_s3 *s3, struct lh_error *err)
 {
     LH_TRY(find_names(s3, err));
+    if (s3->storaged->store == NULL)
+        return lh_s3_fail(s3, err, LH_S3_NOT_IMPLEMENTED,
+                          "the objects are in an external S3 store: ask that one");
     struct lh_error missing = LH_ERROR_INIT;
     lh_code found = LH_NOT_FOUND;
     if (s3->bucket_name.len > 0)
@@ -343,6 +349,8 @@ static lh_code serve(struct lh_s3 *s3, struct lh_error *err)
         return lh_s3_fail(s3, err, LH_S3_NO_SUCH_BUCKET, "The specified bucket does not exist");
     if (found == LH_OK)
         LH_TRY(check_owner(s3, err));
+    else if (s3->bucket_name.len > 0 && (rule->flags & UNSIGNED_OK) == 0)
+        LH_TRY(lh_bucket_check_name(s3->bucket_name, err)); /* it is to be made */
     LH_TRY(authorize(s3, rule, err));
     return rule->run(s3, err);
 }
