@@ -12,6 +12,7 @@ static lh_code open_service(const struct lh_settings *settings, struct lh_servic
 {
     const struct lh_vectord_settings *own = &settings->vectord;
     struct lh_objstore *store = NULL;
+    LH_TRY(lh_vectord_use_isa(own->isa, err));
     if (own->storaged_url[0] != '\0')
         LH_TRY(lh_objstore_open_http(own->storaged_url, lh_service_client(host), &store, err));
     struct lh_vector_api *api = lh_calloc(1, sizeof(*api));

@@ -13,15 +13,6 @@
 #include "base/mem.h"
 #include "vectord/index.h"
 
-enum lh_change_kind { LH_CHANGE_UPSERT = 1, LH_CHANGE_DELETE = 2 };
-
-struct lh_change {
-    enum lh_change_kind kind;
-    lh_str id;
-    lh_str metadata;     /* of an upsert; len 0 = none */
-    const float *vector; /* of an upsert: as many floats as the index has dimensions, prepared */
-};
-
 struct lh_batch {
     struct lh_change *changes;
     size_t count;

@@ -3,11 +3,11 @@
  * when, its log, its snapshot.
  *
  * Locks, in this order; none is held during I/O:
- *   writing (a token, not a lock)  whoever has it is the index's only writer. It is held across the
- *                                  log's PUT, so that commits are one after the other; readers do
- * not need it. lock    rwlock  readers: while they search. The writer: while it applies changes, a
- * few milliseconds at a time, and to put a rebuilt index in place. mutex   the queue of writes, the
- * token, the state, the figures. Held for moments.
+ *   writing  a token, not a lock: whoever has it is the index's only writer. It is held across the
+ *            log's PUT, so that commits are one after the other; readers do not need it.
+ *   lock     rwlock. Readers: while they search, which goes on beside inserts. The writer: for the
+ *            moments in which changes become visible, and to put a rebuilt index in place.
+ *   mutex    the queue of writes, the token, the state, the figures. Held for moments.
  *
  * A commit: the leader (the first writer that finds the token free) takes all waiting batches,
  * makes room for them, writes one log object, and only when that is durable applies them and wakes
@@ -110,7 +110,7 @@ lh_code lh_collection_write(struct lh_collection *collection, const struct lh_ba
 void lh_collection_begin_writing(struct lh_collection *collection);
 void lh_collection_end_writing(struct lh_collection *collection);
 
-/* With the token, room having been made: applies, letting readers in between. */
+/* With the token, room having been made: applies, beside readers. */
 void lh_collection_apply(struct lh_collection *collection, const struct lh_batch *batch,
                          struct lh_write_result *ret_result);
 

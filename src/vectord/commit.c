@@ -11,7 +11,6 @@
 
 enum {
     GROUP_BYTES_MAX = 64 << 20, /* of log records, so that one commit does not grow without bound */
-    APPLY_SLICE_MS = 5,         /* readers wait no longer than this for a writer */
     TAKEN_SEQUENCES_MAX = 1000, /* adopted in one commit; beyond, something else is wrong */
 };
 
@@ -49,36 +48,19 @@ void lh_collection_end_writing(struct lh_collection *collection)
 
 /* ---- applying ---- */
 
-static void apply_one(struct lh_vindex *index, const struct lh_change *change,
-                      struct lh_hnsw_scratch *scratch, struct lh_write_result *result)
-{
-    if (change->kind == LH_CHANGE_DELETE)
-        result->deleted += lh_vindex_delete(index, change->id);
-    else if (lh_vindex_upsert(index, change->id, change->vector, change->metadata, scratch))
-        result->updated++;
-    else
-        result->added++;
-}
-
 void lh_collection_apply(struct lh_collection *collection, const struct lh_batch *batch,
                          struct lh_write_result *ret_result)
 {
     struct lh_commons *commons = collection->commons;
-    struct lh_scratch_node *node = lh_commons_take_scratch(commons);
-    struct lh_write_result result = {0};
-    size_t at = 0;
-    while (at < batch->count) {
-        LH_CHECK(pthread_rwlock_wrlock(&collection->lock) == 0);
-        lh_mono start = lh_mono_now();
-        do {
-            apply_one(collection->index, &batch->changes[at++], &node->scratch, &result);
-        } while (at < batch->count && lh_mono_since_ms(start) < APPLY_SLICE_MS);
-        LH_CHECK(pthread_rwlock_unlock(&collection->lock) == 0);
-    }
-    lh_commons_give_scratch(commons, node);
-    atomic_fetch_add(&commons->items_added, result.added + result.updated);
-    atomic_fetch_add(&commons->items_deleted, result.deleted);
-    *ret_result = result;
+    struct lh_builder_node *node = lh_commons_take_builder(commons);
+    struct lh_applied applied = {0};
+    lh_vindex_apply(collection->index, batch->changes, batch->count, node->builder,
+                    &collection->lock, &applied);
+    lh_commons_give_builder(commons, node);
+    atomic_fetch_add(&commons->items_added, applied.added + applied.updated);
+    atomic_fetch_add(&commons->items_deleted, applied.deleted);
+    *ret_result = (struct lh_write_result){
+        .added = applied.added, .updated = applied.updated, .deleted = applied.deleted};
 }
 
 /* ---- the log ---- */

@@ -2,6 +2,7 @@
 #include "vectord/commons.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -32,6 +33,12 @@ void lh_commons_deinit(struct lh_commons *commons)
         lh_hnsw_scratch_deinit(&node->scratch);
         free(node);
     }
+    while (commons->builders != NULL) {
+        struct lh_builder_node *node = commons->builders;
+        commons->builders = node->next;
+        lh_builder_free(node->builder);
+        free(node);
+    }
     pthread_mutex_destroy(&commons->scratch_lock);
 }
 
@@ -51,6 +58,41 @@ void lh_commons_give_scratch(struct lh_commons *commons, struct lh_scratch_node 
     lh_mutex_lock(&commons->scratch_lock);
     node->next = commons->scratches;
     commons->scratches = node;
+    lh_mutex_unlock(&commons->scratch_lock);
+}
+
+static unsigned crew_size(const struct lh_vectord_settings *settings)
+{
+    if (settings->build_threads > 0)
+        return (unsigned)settings->build_threads;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors > 1 ? (unsigned)processors : 1;
+}
+
+struct lh_builder_node *lh_commons_take_builder(struct lh_commons *commons)
+{
+    lh_mutex_lock(&commons->scratch_lock);
+    struct lh_builder_node *node = commons->builders;
+    if (node != NULL) {
+        commons->builders = node->next;
+    } else {
+        node = lh_calloc(1, sizeof(*node));
+        node->builder = lh_builder_new(commons->crewed == NULL ? crew_size(commons->settings) : 1);
+        if (commons->crewed == NULL)
+            commons->crewed = node;
+    }
+    lh_mutex_unlock(&commons->scratch_lock);
+    return node;
+}
+
+void lh_commons_give_builder(struct lh_commons *commons, struct lh_builder_node *node)
+{
+    lh_mutex_lock(&commons->scratch_lock);
+    struct lh_builder_node **at = &commons->builders;
+    if (*at != NULL && *at == commons->crewed)
+        at = &(*at)->next;
+    node->next = *at;
+    *at = node;
     lh_mutex_unlock(&commons->scratch_lock);
 }
 

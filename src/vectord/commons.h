@@ -17,6 +17,11 @@ struct lh_scratch_node {
     struct lh_hnsw_scratch scratch;
 };
 
+struct lh_builder_node {
+    struct lh_builder_node *next;
+    struct lh_builder *builder;
+};
+
 struct lh_commons {
     const struct lh_vectord_settings *settings; /* borrowed */
     struct lh_objstore *store;                  /* borrowed; NULL = memory only */
@@ -26,6 +31,8 @@ struct lh_commons {
 
     pthread_mutex_t scratch_lock;
     struct lh_scratch_node *scratches; /* those not in use */
+    struct lh_builder_node *builders;  /* the same; the one with all threads first */
+    struct lh_builder_node *crewed;    /* that one, once it was made */
 
     /* For /metrics and /health. */
     atomic_uint_fast64_t searches, queries, items_added, items_deleted;
@@ -37,9 +44,14 @@ void lh_commons_init(struct lh_commons *commons, const struct lh_vectord_setting
                      struct lh_objstore *store);
 void lh_commons_deinit(struct lh_commons *commons);
 
-/* Working memory for one search or one commit, given back by _give. */
+/* Working memory for one search, given back by _give. */
 struct lh_scratch_node *lh_commons_take_scratch(struct lh_commons *commons);
 void lh_commons_give_scratch(struct lh_commons *commons, struct lh_scratch_node *node);
+
+/* The same for inserts. One of them has vectord.build_threads threads; who comes while it is in use
+ * gets one without. */
+struct lh_builder_node *lh_commons_take_builder(struct lh_commons *commons);
+void lh_commons_give_builder(struct lh_commons *commons, struct lh_builder_node *node);
 
 /* The deadline of one request to storaged. */
 lh_deadline lh_commons_deadline(const struct lh_commons *commons);

@@ -1,95 +1,102 @@
-/* Distances: the scalar reference, and the choice of kernels by processor. */
+/* The choice of an instruction set by processor. */
 #include "vectord/distance.h"
 
 #include "base/check.h"
 #include "base/mem.h"
 
-/* Sixteen partial sums: the compiler turns the inner loop into whatever vector unit it may use, and
- * no sum depends on the one before it. */
-static float sum_of(const float partial[LH_ROW_FLOATS])
+#if defined(__x86_64__)
+extern const struct lh_isa lh_isa_avx2;   /* isa_avx2.c */
+extern const struct lh_isa lh_isa_avx512; /* isa_avx512.c */
+
+static bool has_avx2(void)
 {
-    float sum[4] = {0};
-    for (size_t i = 0; i < LH_ROW_FLOATS; i++)
-        sum[i % 4] += partial[i];
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-static float scalar_l2(const float *restrict query, const float *restrict row, size_t float_count)
+static bool has_avx512(void)
 {
-    LH_DCHECK(float_count % LH_ROW_FLOATS == 0);
-    float partial[LH_ROW_FLOATS] = {0};
-    for (size_t i = 0; i < float_count; i += LH_ROW_FLOATS) {
-        for (size_t j = 0; j < LH_ROW_FLOATS; j++) {
-            float difference = query[i + j] - row[i + j];
-            partial[j] += difference * difference;
-        }
-    }
-    return sum_of(partial);
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(__aarch64__)
+extern const struct lh_isa lh_isa_neon; /* isa_neon.c; every such processor has it */
 
-static float scalar_ip(const float *restrict query, const float *restrict row, size_t float_count)
+static bool has_neon(void)
 {
-    LH_DCHECK(float_count % LH_ROW_FLOATS == 0);
-    float partial[LH_ROW_FLOATS] = {0};
-    for (size_t i = 0; i < float_count; i += LH_ROW_FLOATS) {
-        for (size_t j = 0; j < LH_ROW_FLOATS; j++)
-            partial[j] += query[i + j] * row[i + j];
-    }
-    return -sum_of(partial);
-}
-
-static void scalar_l2_four(const float *restrict query, const float *const rows[4],
-                           size_t float_count, float ret_distances[4])
-{
-    for (size_t r = 0; r < 4; r++)
-        ret_distances[r] = scalar_l2(query, rows[r], float_count);
-}
-
-static void scalar_ip_four(const float *restrict query, const float *const rows[4],
-                           size_t float_count, float ret_distances[4])
-{
-    for (size_t r = 0; r < 4; r++)
-        ret_distances[r] = scalar_ip(query, rows[r], float_count);
-}
-
-const struct lh_kernels lh_kernels_scalar = {
-    .name = "scalar",
-    .l2 = scalar_l2,
-    .ip = scalar_ip,
-    .l2_four = scalar_l2_four,
-    .ip_four = scalar_ip_four,
-};
-
-#ifdef __x86_64__
-extern const struct lh_kernels lh_kernels_avx2; /* distance_avx2.c */
-
-static const struct lh_kernels *avx2_if_supported(void)
-{
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return &lh_kernels_avx2;
-    return NULL;
-}
-#else
-static const struct lh_kernels *avx2_if_supported(void)
-{
-    return NULL;
+    return true;
 }
 #endif
 
-const struct lh_kernels *lh_kernels_at(size_t index)
+static bool has_scalar(void)
 {
-    if (index == 0)
-        return &lh_kernels_scalar;
-    return index == 1 ? avx2_if_supported() : NULL;
+    return true;
 }
 
-const struct lh_kernels *lh_kernels_best(void)
+static const struct {
+    const struct lh_isa *isa;
+    bool (*supported)(void);
+} all[] = {
+    {&lh_isa_scalar, has_scalar},
+#if defined(__x86_64__)
+    {&lh_isa_avx2, has_avx2},
+    {&lh_isa_avx512, has_avx512},
+#elif defined(__aarch64__)
+    {&lh_isa_neon, has_neon},
+#endif
+};
+
+static const struct lh_isa *used;
+
+const struct lh_isa *lh_isa_at(size_t index)
 {
-    const struct lh_kernels *avx2 = avx2_if_supported();
-    return avx2 != NULL ? avx2 : &lh_kernels_scalar;
+    for (size_t i = 0; i < LH_COUNT(all); i++) {
+        if (all[i].supported() && index-- == 0)
+            return all[i].isa;
+    }
+    return NULL;
+}
+
+static const struct lh_isa *fastest(void)
+{
+    const struct lh_isa *isa = &lh_isa_scalar;
+    for (size_t i = 0; lh_isa_at(i) != NULL; i++)
+        isa = lh_isa_at(i);
+    return isa;
+}
+
+const struct lh_isa *lh_isa_find(lh_str name)
+{
+    if (lh_str_is(name, "auto"))
+        return fastest();
+    for (size_t i = 0; lh_isa_at(i) != NULL; i++) {
+        if (lh_str_is(name, lh_isa_at(i)->name))
+            return lh_isa_at(i);
+    }
+    return NULL;
+}
+
+const struct lh_isa *lh_isa_used(void)
+{
+    return used != NULL ? used : fastest();
+}
+
+void lh_isa_use(const struct lh_isa *isa)
+{
+    used = isa;
+}
+
+static size_t padded(size_t count, size_t block)
+{
+    return (count + block - 1) / block * block;
 }
 
 size_t lh_row_floats(size_t dim_count)
 {
-    return (dim_count + LH_ROW_FLOATS - 1) / LH_ROW_FLOATS * LH_ROW_FLOATS;
+    return padded(dim_count, LH_ROW_FLOATS);
+}
+
+size_t lh_row_code_bytes(size_t dim_count)
+{
+    return padded(dim_count, LH_ROW_ALIGN);
 }

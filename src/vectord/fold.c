@@ -62,7 +62,7 @@ struct rebuild {
     struct lh_collection *collection;
     struct lh_vindex *old;
     struct lh_vindex *built;
-    struct lh_scratch_node *scratch;
+    struct lh_builder_node *builder;
     uint64_t *dead; /* of the old slots, as they were when they were copied; bit set = not copied */
     size_t words;   /* of `dead` */
     uint32_t copied; /* old slots looked at so far */
@@ -93,16 +93,24 @@ static bool was_dead(const struct rebuild *rebuild, uint32_t slot)
 /* Copies the slots up to `end` that were alive. Needs no lock: a slot's data never change. */
 static lh_code copy_slots(struct rebuild *rebuild, uint32_t end, struct lh_error *err)
 {
-    for (; rebuild->copied < end; rebuild->copied++) {
-        uint32_t slot = rebuild->copied;
-        if (was_dead(rebuild, slot))
-            continue;
-        lh_str id = lh_vindex_id(rebuild->old, slot);
-        lh_str metadata = lh_vindex_metadata(rebuild->old, slot);
-        const struct lh_vindex_need need = {1, id.len, metadata.len};
+    while (rebuild->copied < end) {
+        struct lh_change changes[LH_HNSW_LINK_MAX];
+        struct lh_vindex_need need = {0};
+        struct lh_applied applied = {0};
+        for (; rebuild->copied < end && need.items < LH_COUNT(changes); rebuild->copied++) {
+            uint32_t slot = rebuild->copied;
+            if (was_dead(rebuild, slot))
+                continue;
+            const struct lh_change change = {LH_CHANGE_UPSERT, lh_vindex_id(rebuild->old, slot),
+                                             lh_vindex_metadata(rebuild->old, slot),
+                                             lh_hnsw_vector(&rebuild->old->graph, slot)};
+            need.id_bytes += change.id.len;
+            need.metadata_bytes += change.metadata.len;
+            changes[need.items++] = change;
+        }
         LH_TRY(lh_vindex_reserve(rebuild->built, &need, err));
-        lh_vindex_upsert(rebuild->built, id, lh_hnsw_vector(&rebuild->old->graph, slot), metadata,
-                         &rebuild->scratch->scratch);
+        lh_vindex_apply(rebuild->built, changes, need.items, rebuild->builder->builder, NULL,
+                        &applied);
         if (rebuild->stopping(rebuild->ctx))
             return lh_fail(err, LH_CANCELLED, "the service stops");
     }
@@ -155,11 +163,11 @@ lh_code lh_collection_rebuild(struct lh_collection *collection, bool (*stopping)
     LH_TRY(lh_collection_index(collection, &rebuild.old, err));
     lh_code code = lh_vindex_new(&rebuild.old->config, &commons->budget, commons->reserve_bytes,
                                  &rebuild.built, err);
-    rebuild.scratch = lh_commons_take_scratch(commons);
+    rebuild.builder = lh_commons_take_builder(commons);
     bool few = false;
     while (code == LH_OK && !few)
         code = copy_round(&rebuild, &few, err);
-    lh_commons_give_scratch(commons, rebuild.scratch);
+    lh_commons_give_builder(commons, rebuild.builder);
     lh_vindex_unref(rebuild.built);
     lh_vindex_unref(rebuild.old);
     free(rebuild.dead);

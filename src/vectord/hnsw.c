@@ -34,7 +34,7 @@ lh_code lh_hnsw_init(struct lh_hnsw *graph, const struct lh_hnsw_options *option
     LH_CHECK(options->ef_construction > 0);
     memset(graph, 0, sizeof(*graph));
     graph->options = *options;
-    graph->kernels = lh_kernels_best();
+    graph->isa = lh_isa_used();
     graph->row_floats = lh_row_floats(options->dim_count);
     graph->entry = -1;
     size_t slots = options->slots_max;
@@ -71,6 +71,7 @@ void lh_hnsw_deinit(struct lh_hnsw *graph)
     lh_rows_deinit(&graph->parents);
     lh_rows_deinit(&graph->children);
     lh_rows_deinit(&graph->dead);
+    lh_codes_unref(graph->codes);
     memset(graph, 0, sizeof(*graph));
 }
 
@@ -87,6 +88,8 @@ static lh_code fit(struct lh_hnsw *graph, size_t slots, size_t blocks, struct lh
     LH_TRY(lh_rows_fit(&graph->levels, slots, err));
     LH_TRY(lh_rows_fit(&graph->parents, slots * sizeof(int32_t), err));
     LH_TRY(lh_rows_fit(&graph->children, slots, err));
+    if (graph->codes != NULL)
+        LH_TRY(lh_codes_fit(graph->codes, slots, err));
     return lh_rows_fit(&graph->dead, (slots + 63) / 64 * sizeof(uint64_t), err);
 }
 
@@ -115,6 +118,35 @@ uint32_t lh_hnsw_level_of(const struct lh_hnsw *graph, uint32_t slot)
     double u = ((double)(mix(graph->options.seed ^ mix(slot)) >> 11) + 1) * 0x1p-53;
     double level = -log(u) / log((double)graph->options.m);
     return level < LH_HNSW_LEVEL_MAX ? (uint32_t)level : LH_HNSW_LEVEL_MAX;
+}
+
+/* ---- rows ---- */
+
+struct lh_space lh_hnsw_exact_space(const struct lh_hnsw *graph)
+{
+    enum lh_measure measure = graph->options.metric == LH_METRIC_IP ? LH_MEASURE_IP : LH_MEASURE_L2;
+    return (struct lh_space){.base = graph->vectors.base,
+                             .row_bytes = graph->row_floats * sizeof(float),
+                             .loops = graph->isa->loops[measure]};
+}
+
+struct lh_space lh_hnsw_walk_space(const struct lh_hnsw *graph)
+{
+    const struct lh_codes *codes = graph->codes;
+    if (codes == NULL)
+        return lh_hnsw_exact_space(graph);
+    enum lh_measure measure = codes->scale.level_max <= 127 ? LH_MEASURE_CODE7 : LH_MEASURE_CODE8;
+    return (struct lh_space){.base = codes->rows.base,
+                             .row_bytes = codes->row_bytes,
+                             .loops = graph->isa->loops[measure]};
+}
+
+struct lh_codes *lh_hnsw_set_codes(struct lh_hnsw *graph, struct lh_codes *codes)
+{
+    LH_CHECK(codes == NULL || codes->rows.usable_bytes >= graph->count * codes->row_bytes);
+    struct lh_codes *before = graph->codes;
+    graph->codes = codes;
+    return before;
 }
 
 void lh_hnsw_delete(struct lh_hnsw *graph, uint32_t slot)
@@ -194,16 +226,37 @@ void lh_hnsw_scratch_deinit(struct lh_hnsw_scratch *scratch)
     free(scratch->frontier);
     free(scratch->sorted);
     free(scratch->unseen);
-    free(scratch->kept);
+    free(scratch->near);
+    free(scratch->far);
+    free(scratch->orders);
+    free(scratch->pinned);
     free(scratch->query);
+    free(scratch->code);
     memset(scratch, 0, sizeof(*scratch));
 }
 
-static float *aligned_floats(size_t count)
+static void *aligned_bytes(size_t bytes)
 {
-    void *floats = NULL;
-    LH_CHECK(posix_memalign(&floats, LH_ROW_ALIGN, count * sizeof(float)) == 0);
-    return floats;
+    void *memory = NULL;
+    LH_CHECK(posix_memalign(&memory, LH_ROW_ALIGN, bytes) == 0);
+    return memory;
+}
+
+static void fit_rows(struct lh_hnsw_scratch *scratch, size_t row_max)
+{
+    free(scratch->sorted);
+    free(scratch->unseen);
+    free(scratch->near);
+    free(scratch->far);
+    free(scratch->orders);
+    free(scratch->pinned);
+    scratch->sorted = lh_malloc((row_max + 1) * sizeof(struct lh_hnsw_hit));
+    scratch->unseen = lh_malloc(2 * row_max * sizeof(int32_t));
+    scratch->near = lh_malloc(row_max * sizeof(int32_t));
+    scratch->far = lh_malloc(row_max * sizeof(int32_t));
+    scratch->orders = lh_malloc(2 * row_max * sizeof(float));
+    scratch->pinned = lh_malloc((row_max + 1) * sizeof(bool));
+    scratch->row_max = row_max;
 }
 
 /* Frees before it allocates: nothing in it outlives one search. */
@@ -223,19 +276,14 @@ void lh_hnsw_scratch_fit(struct lh_hnsw_scratch *scratch, const struct lh_hnsw *
         scratch->frontier = lh_malloc(pool_max * sizeof(struct lh_hnsw_hit));
         scratch->pool_max = pool_max;
     }
-    size_t row_max = 2 * (size_t)graph->options.m + 1;
-    if (row_max > scratch->row_max) {
-        free(scratch->sorted);
-        free(scratch->unseen);
-        free(scratch->kept);
-        scratch->sorted = lh_malloc(row_max * sizeof(struct lh_hnsw_hit));
-        scratch->unseen = lh_malloc(row_max * sizeof(int32_t));
-        scratch->kept = lh_malloc(row_max * sizeof(int32_t));
-        scratch->row_max = row_max;
-    }
-    if (graph->row_floats > scratch->query_floats) {
+    if (2 * (size_t)graph->options.m > scratch->row_max)
+        fit_rows(scratch, 2 * (size_t)graph->options.m);
+    size_t query_bytes = graph->row_floats * sizeof(float);
+    if (query_bytes > scratch->query_bytes) {
         free(scratch->query);
-        scratch->query = aligned_floats(graph->row_floats);
-        scratch->query_floats = graph->row_floats;
+        free(scratch->code);
+        scratch->query = aligned_bytes(query_bytes);
+        scratch->code = aligned_bytes(query_bytes);
+        scratch->query_bytes = query_bytes;
     }
 }

@@ -16,8 +16,8 @@
  *  - A node's level comes from a hash of the seed and its slot: the same operations build the same
  *    graph.
  *
- * thread-compatible: one writer at a time, and no search during lh_hnsw_add or lh_hnsw_delete.
- * lh_hnsw_reserve may run beside searches.
+ * One writer at a time. Searches may run beside lh_hnsw_reserve and lh_hnsw_link; not beside
+ * lh_hnsw_publish, lh_hnsw_delete and lh_hnsw_set_codes, which take moments.
  */
 #ifndef LH_VECTORD_HNSW_H
 #define LH_VECTORD_HNSW_H
@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "vectord/codes.h"
 #include "vectord/distance.h"
 #include "vectord/rows.h"
 
@@ -51,7 +52,7 @@ struct lh_hnsw_options {
 /* Arrays by slot, as they are persisted (docs/formats/lhv1.md). */
 struct lh_hnsw {
     struct lh_hnsw_options options;
-    const struct lh_kernels *kernels;
+    const struct lh_isa *isa;
     size_t row_floats;
 
     struct lh_rows vectors;    /* float[row_floats] */
@@ -62,8 +63,9 @@ struct lh_hnsw {
     struct lh_rows parents;    /* int32_t: an older slot, or -1 for a root */
     struct lh_rows children;   /* uint8_t: how many slots name this one as their parent */
     struct lh_rows dead;       /* uint64_t[]: bit slot % 64 of word slot / 64 */
+    struct lh_codes *codes;    /* what walks go by; NULL = the floats */
 
-    uint32_t count;       /* slots handed out */
+    uint32_t count;       /* slots published */
     uint32_t dead_count;  /* of these, deleted */
     uint32_t block_count; /* blocks of `upper` in use */
     int32_t entry; /* where a search begins, on level `entry_level`; -1 while there is none */
@@ -80,16 +82,18 @@ struct lh_hnsw_hit {
 struct lh_hnsw_scratch {
     uint64_t *visited;
     size_t visited_words;
-    struct lh_hnsw_hit *pool; /* the nearest nodes so far, sorted */
-    struct lh_hnsw_hit
-        *frontier;   /* with dead nodes about: those still to be walked through, sorted */
-    size_t pool_max; /* entries in each of the two */
-    struct lh_hnsw_hit *sorted; /* a row and a candidate, by distance */
-    int32_t *unseen;            /* neighbours to be measured */
-    int32_t *kept;              /* result of a selection */
-    size_t row_max;             /* entries in each of the three */
-    float *query;               /* a padded, aligned row */
-    size_t query_floats;
+    struct lh_hnsw_hit *pool;     /* the nearest nodes so far, sorted */
+    struct lh_hnsw_hit *frontier; /* where some nodes may not be found: those still to be walked
+                                     through, sorted */
+    size_t pool_max;              /* entries in each of the two */
+    struct lh_hnsw_hit *sorted;   /* a row and a candidate, by distance */
+    int32_t *unseen;              /* neighbours to be measured */
+    int32_t *near, *far;          /* neighbours, and theirs */
+    float *orders;
+    bool *pinned;
+    size_t row_max;     /* rows of links in each of the six */
+    void *query, *code; /* a padded, aligned row of floats, and its codes */
+    size_t query_bytes; /* of each */
     uint64_t distances; /* computed by the search */
 };
 
@@ -100,9 +104,28 @@ void lh_hnsw_deinit(struct lh_hnsw *graph); /* accepts the zero state */
 /* Makes room so that the next `count` calls of lh_hnsw_add cannot fail. LH_INDEX_MEMORY. */
 lh_code lh_hnsw_reserve(struct lh_hnsw *graph, uint32_t count, struct lh_error *err);
 
-/* Adds a vector of dim_count floats (any alignment; of unit length for cosine) and returns its
- * slot. Room must have been reserved. */
-uint32_t lh_hnsw_add(struct lh_hnsw *graph, const float *vector, struct lh_hnsw_scratch *scratch);
+/* Working memory for inserts, and the threads that share them. */
+struct lh_builder *lh_builder_new(unsigned thread_count);
+void lh_builder_free(struct lh_builder *builder); /* accepts NULL */
+
+enum { LH_HNSW_LINK_MAX = 512 };
+
+/* Writes up to LH_HNSW_LINK_MAX vectors of dim_count floats (any alignment; of unit length for
+ * cosine) into the slots behind the last, and links them. May run beside searches, which do not see
+ * them before they are published. Room must have been reserved. The result does not depend on the
+ * number of threads. */
+void lh_hnsw_link(struct lh_hnsw *graph, const float *const *vectors, uint32_t count,
+                  struct lh_builder *builder);
+
+/* Makes what was linked part of the graph. No search meanwhile. */
+void lh_hnsw_publish(struct lh_hnsw *graph, uint32_t count);
+
+/* Both, for one vector; returns its slot. */
+uint32_t lh_hnsw_add(struct lh_hnsw *graph, const float *vector, struct lh_builder *builder);
+
+/* Walks go by these codes from now on (NULL: by the floats); they hold all slots. Takes over the
+ * reference, returns what was there before. */
+struct lh_codes *lh_hnsw_set_codes(struct lh_hnsw *graph, struct lh_codes *codes);
 
 /* Marks a live slot deleted. */
 void lh_hnsw_delete(struct lh_hnsw *graph, uint32_t slot);

@@ -46,7 +46,8 @@ static inline uint64_t *lh_hnsw_dead(const struct lh_hnsw *graph)
     return (uint64_t *)(void *)graph->dead.base;
 }
 
-/* The row of links of a node on one level: lh_hnsw_link_max entries. */
+/* The row of links of a node on one level: lh_hnsw_link_max entries. While others search, entries
+ * are read and written by lh_hnsw_link_get and _set only. */
 static inline int32_t *lh_hnsw_links(const struct lh_hnsw *graph, int32_t slot, uint32_t level)
 {
     if (level == 0)
@@ -55,38 +56,117 @@ static inline int32_t *lh_hnsw_links(const struct lh_hnsw *graph, int32_t slot, 
     return (int32_t *)(void *)graph->upper.base + block * graph->options.m;
 }
 
+/* A reader may see a row half old, half new: a mix of valid neighbours, which is harmless. */
+static inline int32_t lh_hnsw_link_get(const int32_t *link)
+{
+    return __atomic_load_n(link, __ATOMIC_RELAXED);
+}
+
+static inline void lh_hnsw_link_set(int32_t *link, int32_t slot)
+{
+    __atomic_store_n(link, slot, __ATOMIC_RELAXED);
+}
+
 static inline bool lh_hnsw_dead_bit(const struct lh_hnsw *graph, int32_t slot)
 {
     return (lh_hnsw_dead(graph)[(uint32_t)slot >> 6] >> ((uint32_t)slot & 63)) & 1;
 }
 
-static inline float lh_hnsw_one(const struct lh_hnsw *graph, const float *query, int32_t slot)
+/* ---- the inner loops, compiled for each instruction set (hnsw_loops.h) ---- */
+
+/* Rows that a walk measures: floats, or codes. */
+struct lh_space {
+    const unsigned char *base;
+    size_t row_bytes; /* a multiple of 64 */
+    const struct lh_loops *loops;
+};
+
+/* What all steps of one walk have in common. */
+struct lh_walk {
+    const struct lh_hnsw *graph;
+    const struct lh_space *space;
+    const void *query; /* a row of that space */
+    struct lh_hnsw_scratch *scratch;
+    const struct lh_hnsw_query *filter; /* of it only `allowed` counts; NULL = all */
+    uint32_t limit;                     /* slots from here on are not published */
+};
+
+struct lh_loops {
+    /* Distances from a query to `count` slots, four at a time, rows ahead of them being fetched. */
+    void (*measure)(const struct lh_space *space, const void *query, const int32_t *slots,
+                    size_t count, float *ret_orders);
+    /* Greedy walk (Alg. 2 with ef = 1) from *at to a local minimum. */
+    void (*descend)(const struct lh_walk *walk, uint32_t level, struct lh_hnsw_hit *at);
+    /* Alg. 2: the ef nearest that may be found into scratch->pool, sorted; returns how many.
+     * _all: every node may be found. _some: others are walked through. _hops: others are stepped
+     * over, level 0 only. The scratch fits. */
+    size_t (*walk_all)(const struct lh_walk *walk, struct lh_hnsw_hit start, uint32_t level,
+                       size_t ef);
+    size_t (*walk_some)(const struct lh_walk *walk, struct lh_hnsw_hit start, uint32_t level,
+                        size_t ef);
+    size_t (*walk_hops)(const struct lh_walk *walk, const struct lh_hnsw_hit *starts,
+                        size_t start_count, size_t ef);
+    /* Alg. 4 without refill: from candidates sorted by distance to the centre, at most `max` into
+     * ret_kept: those nearer to the centre than to each that was kept, which so lead into a
+     * direction of their own. Where pinned[i] is set, candidate i is kept anyhow; NULL = none. */
+    size_t (*select)(const struct lh_space *space, const struct lh_hnsw_hit *candidates,
+                     const bool *pinned, size_t count, size_t max, int32_t *ret_kept);
+};
+
+static inline const void *lh_space_row(const struct lh_space *space, int32_t slot)
 {
-    const struct lh_kernels *kernels = graph->kernels;
-    return (graph->options.metric == LH_METRIC_IP ? kernels->ip : kernels->l2)(
-        query, lh_hnsw_row(graph, slot), graph->row_floats);
+    return space->base + (size_t)(uint32_t)slot * space->row_bytes;
 }
 
-/* Distances from a query to `count` slots, four at a time, rows ahead of them being fetched. */
-void lh_hnsw_measure(const struct lh_hnsw *graph, const float *query, const int32_t *slots,
-                     size_t count, float *ret_orders);
+static inline float lh_space_one(const struct lh_space *space, const void *query, int32_t slot)
+{
+    float order;
+    space->loops->measure(space, query, &slot, 1, &order);
+    return order;
+}
+
+/* The originals; and what walks go by: the codes, when there are any. */
+struct lh_space lh_hnsw_exact_space(const struct lh_hnsw *graph);
+struct lh_space lh_hnsw_walk_space(const struct lh_hnsw *graph);
+
+/* Whether a search may return it. */
+static inline bool lh_hnsw_may_find(const struct lh_hnsw *graph, const struct lh_hnsw_query *filter,
+                                    int32_t slot)
+{
+    if (lh_hnsw_dead_bit(graph, slot))
+        return false;
+    return filter == NULL || filter->allowed == NULL ||
+           ((uint32_t)slot < filter->allowed_slots &&
+            ((filter->allowed[(uint32_t)slot >> 6] >> ((uint32_t)slot & 63)) & 1) != 0);
+}
 
 uint32_t lh_hnsw_level_of(const struct lh_hnsw *graph, uint32_t slot);
 
 /* Makes scratch large enough for this graph and `ef`. */
 void lh_hnsw_scratch_fit(struct lh_hnsw_scratch *scratch, const struct lh_hnsw *graph, size_t ef);
 
-/* Greedy walk (Alg. 2 with ef = 1) from *slot, at distance *order, to a local minimum. */
-void lh_hnsw_descend(const struct lh_hnsw *graph, const float *query, uint32_t level, int32_t *slot,
-                     float *order);
+/* Puts an entry into a sorted array, behind its equals; the last one drops out of a full array.
+ * Returns its place. The caller knows that there is one. */
+static inline size_t lh_hits_insert(struct lh_hnsw_hit *hits, size_t *count, size_t max,
+                                    struct lh_hnsw_hit entry)
+{
+    if (*count == max)
+        (*count)--;
+    size_t low = 0, high = *count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (hits[middle].order <= entry.order)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    __builtin_memmove(hits + low + 1, hits + low, (*count - low) * sizeof(*hits));
+    hits[low] = entry;
+    (*count)++;
+    return low;
+}
 
-/* Alg. 2: the ef nearest live nodes on a level into scratch->pool, sorted; returns how many.
- * `start` is where the walk begins; filter may be NULL, of it only `allowed` counts. */
-size_t lh_hnsw_search_layer(const struct lh_hnsw *graph, const float *query,
-                            const struct lh_hnsw_query *filter, int32_t start, float start_order,
-                            uint32_t level, size_t ef, struct lh_hnsw_scratch *scratch);
-
-/* The k nearest that may be found by looking at all; query is a padded row. */
+/* The k nearest that may be found by looking at all; query is a padded row of floats. */
 size_t lh_hnsw_scan_row(const struct lh_hnsw *graph, const float *query,
                         const struct lh_hnsw_query *filter, size_t k,
                         struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits);

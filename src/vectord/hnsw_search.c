@@ -1,10 +1,14 @@
 /*
- * Searching the graph: the greedy walk of the upper levels, the layer search, and the exact scan.
+ * Searching the graph: who is scanned and who is walked, the walk, measuring again by floats, and
+ * the exact scan.
  *
- * A layer search keeps one sorted array that is both the frontier and the result (the paper's C and
- * W): an entry whose slot is negative has been walked through already. With dead nodes about, two
- * arrays are needed: `ef` bounds the live ones, or dead nodes would push them out.
+ * A filter that leaves few nodes is scanned; one that leaves some is walked over those that it
+ * leaves, stepping over the others (walk_hops); one that leaves most is walked through as dead
+ * nodes are (walk_some). A walk that comes back with less than k, or that measured more than a scan
+ * would have, is finished by a scan.
  */
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -14,217 +18,14 @@
 enum {
     /* Up to here a scan of all rows is faster than a walk (bench/recall, 128 dimensions). */
     SCAN_LIVE_MAX = 2000,
-    SCAN_PARTS = 32,           /* a filter that leaves less than this part of the nodes: the same */
-    PREFETCH_BYTES_MAX = 1024, /* of a row; the processor's own prefetcher does the rest */
-    CACHE_LINE = 64,
+    SCAN_PARTS = 32,      /* a filter that leaves less than this part of the nodes: the same */
+    THROUGH_PERCENT = 60, /* one that leaves more than this is walked through */
+    EXTRA_STARTS = 8,     /* of a filtered walk: the allowed may lie far from the query */
 };
 
-#define WALKED INT32_MIN
-
-static inline void prefetch_row(const struct lh_hnsw *graph, int32_t slot)
-{
-    const char *row = (const char *)lh_hnsw_row(graph, slot);
-    size_t bytes = graph->row_floats * sizeof(float);
-    if (bytes > PREFETCH_BYTES_MAX)
-        bytes = PREFETCH_BYTES_MAX;
-    for (size_t i = 0; i < bytes; i += CACHE_LINE)
-        __builtin_prefetch(row + i);
-}
-
-static inline void prefetch_links(const struct lh_hnsw *graph, int32_t slot, uint32_t level)
-{
-    const char *links = (const char *)lh_hnsw_links(graph, slot, level);
-    __builtin_prefetch(links);
-    __builtin_prefetch(links + CACHE_LINE);
-}
-
-/* How many rows to fetch ahead: enough to cover a miss, no more than the cache's queues take. */
-static inline size_t ahead_of(const struct lh_hnsw *graph)
-{
-    return graph->row_floats * sizeof(float) <= 256 ? 12 : 6;
-}
-
-void lh_hnsw_measure(const struct lh_hnsw *graph, const float *query, const int32_t *slots,
-                     size_t count, float *ret_orders)
-{
-    const struct lh_kernels *kernels = graph->kernels;
-    bool ip = graph->options.metric == LH_METRIC_IP;
-    size_t ahead = ahead_of(graph);
-    for (size_t i = 0; i < count && i < ahead; i++)
-        prefetch_row(graph, slots[i]);
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        for (size_t j = i + ahead; j < i + ahead + 4 && j < count; j++)
-            prefetch_row(graph, slots[j]);
-        const float *rows[4] = {lh_hnsw_row(graph, slots[i]), lh_hnsw_row(graph, slots[i + 1]),
-                                lh_hnsw_row(graph, slots[i + 2]), lh_hnsw_row(graph, slots[i + 3])};
-        (ip ? kernels->ip_four : kernels->l2_four)(query, rows, graph->row_floats, ret_orders + i);
-    }
-    for (; i < count; i++)
-        ret_orders[i] = lh_hnsw_one(graph, query, slots[i]);
-}
-
-void lh_hnsw_descend(const struct lh_hnsw *graph, const float *query, uint32_t level, int32_t *slot,
-                     float *order)
-{
-    float orders[LH_HNSW_M_MAX];
-    bool moved = true;
-    while (moved) {
-        const int32_t *links = lh_hnsw_links(graph, *slot, level);
-        size_t degree = 0;
-        while (degree < graph->options.m && links[degree] >= 0)
-            degree++;
-        lh_hnsw_measure(graph, query, links, degree, orders);
-        moved = false;
-        for (size_t i = 0; i < degree; i++) {
-            if (orders[i] < *order) {
-                *order = orders[i];
-                *slot = links[i];
-                moved = true;
-            }
-        }
-    }
-}
-
-/* Puts an entry into a sorted array, behind its equals; the last one drops out of a full array.
- * Returns its place. The caller knows that there is one. */
-static inline size_t insert_sorted(struct lh_hnsw_hit *array, size_t *count, size_t max,
-                                   struct lh_hnsw_hit entry)
-{
-    if (*count == max)
-        (*count)--;
-    size_t low = 0, high = *count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (array[middle].order <= entry.order)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    memmove(array + low + 1, array + low, (*count - low) * sizeof(*array));
-    array[low] = entry;
-    (*count)++;
-    return low;
-}
-
-/* The neighbours of a node that were not seen before, which they now are. Free of branches: whether
- * a node was seen is as good as random. */
-static inline size_t take_unseen(const struct lh_hnsw *graph, int32_t slot, uint32_t level,
-                                 struct lh_hnsw_scratch *scratch)
-{
-    const int32_t *links = lh_hnsw_links(graph, slot, level);
-    uint32_t link_max = lh_hnsw_link_max(graph, level);
-    size_t count = 0;
-    for (uint32_t i = 0; i < link_max && links[i] >= 0; i++) {
-        uint64_t word = scratch->visited[(uint32_t)links[i] >> 6];
-        uint64_t bit = UINT64_C(1) << ((uint32_t)links[i] & 63);
-        scratch->visited[(uint32_t)links[i] >> 6] = word | bit;
-        scratch->unseen[count] = links[i];
-        count += (word & bit) == 0;
-    }
-    return count;
-}
-
-static void begin_walk(const struct lh_hnsw *graph, int32_t start, struct lh_hnsw_scratch *scratch)
-{
-    memset(scratch->visited, 0, ((size_t)graph->count / 64 + 1) * sizeof(uint64_t));
-    scratch->visited[(uint32_t)start >> 6] |= UINT64_C(1) << ((uint32_t)start & 63);
-}
-
-/* All nodes live: pool is frontier and result. */
-static size_t walk_live(const struct lh_hnsw *graph, const float *query, struct lh_hnsw_hit start,
-                        uint32_t level, size_t ef, struct lh_hnsw_scratch *scratch)
-{
-    struct lh_hnsw_hit *pool = scratch->pool;
-    float orders[2 * LH_HNSW_M_MAX];
-    size_t count = 0, current = 0;
-    insert_sorted(pool, &count, ef, start);
-    while (current < count) {
-        int32_t slot = pool[current].slot;
-        pool[current].slot |= WALKED;
-        size_t unseen = take_unseen(graph, slot, level, scratch);
-        lh_hnsw_measure(graph, query, scratch->unseen, unseen, orders);
-        scratch->distances += unseen;
-        size_t lowest = current + 1;
-        for (size_t i = 0; i < unseen; i++) {
-            if (count == ef && orders[i] >= pool[count - 1].order)
-                continue;
-            size_t place = insert_sorted(pool, &count, ef,
-                                         (struct lh_hnsw_hit){orders[i], scratch->unseen[i]});
-            if (place < lowest)
-                lowest = place;
-        }
-        current = lowest;
-        while (current < count && pool[current].slot < 0)
-            current++;
-        if (current < count)
-            prefetch_links(graph, pool[current].slot, level);
-    }
-    for (size_t i = 0; i < count; i++)
-        pool[i].slot &= ~WALKED;
-    return count;
-}
-
-static inline bool may_be_found(const struct lh_hnsw *graph, const struct lh_hnsw_query *filter,
-                                int32_t slot)
-{
-    if (lh_hnsw_dead_bit(graph, slot))
-        return false;
-    return filter == NULL || filter->allowed == NULL ||
-           ((uint32_t)slot < filter->allowed_slots &&
-            ((filter->allowed[(uint32_t)slot >> 6] >> ((uint32_t)slot & 63)) & 1) != 0);
-}
-
-/* Some nodes may not be found: they are in the frontier only. The frontier is four times as long as
- * the pool, so that a region of them is crossed. */
-static size_t walk_mixed(const struct lh_hnsw *graph, const float *query,
-                         const struct lh_hnsw_query *filter, struct lh_hnsw_hit start,
-                         uint32_t level, size_t ef, struct lh_hnsw_scratch *scratch)
-{
-    struct lh_hnsw_hit *pool = scratch->pool;
-    struct lh_hnsw_hit *frontier = scratch->frontier;
-    float orders[2 * LH_HNSW_M_MAX];
-    size_t frontier_max = 4 * ef + 64;
-    size_t found = 0, waiting = 0, current = 0;
-    insert_sorted(frontier, &waiting, frontier_max, start);
-    if (may_be_found(graph, filter, start.slot))
-        insert_sorted(pool, &found, ef, start);
-    while (current < waiting && (found < ef || frontier[current].order <= pool[found - 1].order)) {
-        int32_t slot = frontier[current].slot;
-        frontier[current].slot |= WALKED;
-        size_t unseen = take_unseen(graph, slot, level, scratch);
-        lh_hnsw_measure(graph, query, scratch->unseen, unseen, orders);
-        scratch->distances += unseen;
-        size_t lowest = current + 1;
-        for (size_t i = 0; i < unseen; i++) {
-            struct lh_hnsw_hit hit = {orders[i], scratch->unseen[i]};
-            if (found == ef && hit.order >= pool[found - 1].order)
-                continue;
-            if (waiting < frontier_max || hit.order < frontier[waiting - 1].order) {
-                size_t place = insert_sorted(frontier, &waiting, frontier_max, hit);
-                if (place < lowest)
-                    lowest = place;
-            }
-            if (may_be_found(graph, filter, hit.slot))
-                insert_sorted(pool, &found, ef, hit);
-        }
-        current = lowest;
-        while (current < waiting && frontier[current].slot < 0)
-            current++;
-    }
-    return found;
-}
-
-size_t lh_hnsw_search_layer(const struct lh_hnsw *graph, const float *query,
-                            const struct lh_hnsw_query *filter, int32_t start, float start_order,
-                            uint32_t level, size_t ef, struct lh_hnsw_scratch *scratch)
-{
-    struct lh_hnsw_hit first = {start_order, start};
-    begin_walk(graph, start, scratch);
-    if (graph->dead_count > 0 || (filter != NULL && filter->allowed != NULL))
-        return walk_mixed(graph, query, filter, first, level, ef, scratch);
-    return walk_live(graph, query, first, level, ef, scratch);
-}
+/* How many times k candidates are measured by floats unless the query says. With codes that passed
+ * their calibration 2 and 3 find the same; more helps beyond a recall of .99 (bench/recall). */
+static const double refine_default = 3;
 
 /* ---- the exact scan ---- */
 
@@ -269,34 +70,148 @@ static int compare_hits(const void *left, const void *right)
     return (a->slot > b->slot) - (a->slot < b->slot);
 }
 
-static void load_query(const struct lh_hnsw *graph, const float *query,
-                       struct lh_hnsw_scratch *scratch)
+/* The slots of one word that may be found, as bits. */
+static uint64_t findable_word(const struct lh_hnsw *graph, const struct lh_hnsw_query *filter,
+                              uint32_t word)
 {
-    size_t dim_count = graph->options.dim_count;
-    memcpy(scratch->query, query, dim_count * sizeof(float));
-    memset(scratch->query + dim_count, 0, (graph->row_floats - dim_count) * sizeof(float));
+    uint64_t bits = ~lh_hnsw_dead(graph)[word];
+    uint32_t end = graph->count;
+    if (filter != NULL && filter->allowed != NULL) {
+        end = end < filter->allowed_slots ? end : filter->allowed_slots;
+        bits = word < (end + 63) / 64 ? bits & filter->allowed[word] : 0;
+    }
+    if (end / 64 == word)
+        bits &= (UINT64_C(1) << (end % 64)) - 1;
+    return end / 64 < word ? 0 : bits;
 }
 
 size_t lh_hnsw_scan_row(const struct lh_hnsw *graph, const float *query,
                         const struct lh_hnsw_query *filter, size_t k,
                         struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits)
 {
-    size_t found = 0, pending = 0;
-    int32_t slots[32];
-    float orders[32];
-    for (int32_t slot = 0; slot < (int32_t)graph->count; slot++) {
-        if (may_be_found(graph, filter, slot))
-            slots[pending++] = slot;
-        if (pending == LH_COUNT(slots) || slot + 1 == (int32_t)graph->count) {
-            lh_hnsw_measure(graph, query, slots, pending, orders);
-            scratch->distances += pending;
-            for (size_t i = 0; i < pending; i++)
-                heap_offer(ret_hits, &found, k, (struct lh_hnsw_hit){orders[i], slots[i]});
-            pending = 0;
-        }
+    const struct lh_space space = lh_hnsw_exact_space(graph);
+    size_t found = 0;
+    int32_t slots[64];
+    float orders[64];
+    for (uint32_t word = 0; word < (graph->count + 63) / 64; word++) {
+        size_t count = 0;
+        for (uint64_t bits = findable_word(graph, filter, word); bits != 0; bits &= bits - 1)
+            slots[count++] = (int32_t)(word * 64 + (uint32_t)__builtin_ctzll(bits));
+        space.loops->measure(&space, query, slots, count, orders);
+        scratch->distances += count;
+        for (size_t i = 0; i < count; i++)
+            heap_offer(ret_hits, &found, k, (struct lh_hnsw_hit){orders[i], slots[i]});
     }
     qsort(ret_hits, found, sizeof(*ret_hits), compare_hits);
     return found;
+}
+
+/* ---- the walk ---- */
+
+/* The search's query as a padded row of floats, and of codes where there are any. Returns the one
+ * that walks go by. */
+static const void *load_query(const struct lh_hnsw *graph, const float *vector,
+                              struct lh_hnsw_scratch *scratch)
+{
+    size_t dim_count = graph->options.dim_count;
+    float *query = scratch->query;
+    memcpy(query, vector, dim_count * sizeof(float));
+    memset(query + dim_count, 0, (graph->row_floats - dim_count) * sizeof(float));
+    if (graph->codes == NULL)
+        return query;
+    lh_codes_encode(graph->codes, query, scratch->code);
+    return scratch->code;
+}
+
+/* A few allowed slots, spread over all. */
+static size_t spread_starts(const struct lh_walk *walk, struct lh_hnsw_hit *ret_starts)
+{
+    uint32_t words = (walk->graph->count + 63) / 64;
+    size_t count = 0;
+    int32_t last = -1;
+    for (uint32_t i = 0; i < EXTRA_STARTS; i++) {
+        uint32_t word = (uint32_t)((uint64_t)words * i / EXTRA_STARTS);
+        uint64_t bits = 0;
+        while (word < words && (bits = findable_word(walk->graph, walk->filter, word)) == 0)
+            word++;
+        if (bits == 0)
+            break;
+        int32_t slot = (int32_t)(word * 64 + (uint32_t)__builtin_ctzll(bits));
+        if (slot > last)
+            ret_starts[count++] =
+                (struct lh_hnsw_hit){lh_space_one(walk->space, walk->query, slot), slot};
+        last = slot > last ? slot : last;
+    }
+    return count;
+}
+
+/* Into scratch->pool; returns how many. `among` may be found. */
+static size_t walk_base(const struct lh_walk *walk, struct lh_hnsw_hit start, size_t ef,
+                        size_t among)
+{
+    const struct lh_loops *loops = walk->space->loops;
+    const struct lh_hnsw *graph = walk->graph;
+    if (among == graph->count && walk->filter->allowed == NULL)
+        return loops->walk_all(walk, start, 0, ef);
+    if (walk->filter->allowed == NULL ||
+        (uint64_t)among * 100 > (uint64_t)graph->count * THROUGH_PERCENT)
+        return loops->walk_some(walk, start, 0, ef);
+    struct lh_hnsw_hit starts[EXTRA_STARTS + 1];
+    size_t count = spread_starts(walk, starts);
+    bool among_them = false;
+    for (size_t i = 0; i < count; i++)
+        among_them = among_them || starts[i].slot == start.slot;
+    if (!among_them)
+        starts[count++] = start;
+    return loops->walk_hops(walk, starts, count, ef);
+}
+
+/* Measures the first `count` of the pool by floats and puts the k nearest into ret_hits. */
+static void refine(const struct lh_hnsw *graph, size_t count, size_t k,
+                   struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits)
+{
+    const struct lh_space space = lh_hnsw_exact_space(graph);
+    int32_t slots[64];
+    float orders[64];
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i += LH_COUNT(slots)) {
+        size_t some = count - i < LH_COUNT(slots) ? count - i : LH_COUNT(slots);
+        for (size_t j = 0; j < some; j++)
+            slots[j] = scratch->pool[i + j].slot;
+        space.loops->measure(&space, scratch->query, slots, some, orders);
+        for (size_t j = 0; j < some; j++) {
+            if (kept < k || orders[j] < ret_hits[kept - 1].order)
+                lh_hits_insert(ret_hits, &kept, k, (struct lh_hnsw_hit){orders[j], slots[j]});
+        }
+    }
+    scratch->distances += count;
+}
+
+/* Returns how many hits; fewer than k when the walk got stuck among those that may not be found. */
+static size_t walk(const struct lh_hnsw *graph, const struct lh_hnsw_query *query, size_t ef,
+                   size_t among, struct lh_hnsw_scratch *scratch, struct lh_hnsw_hit *ret_hits)
+{
+    const struct lh_space space = lh_hnsw_walk_space(graph);
+    const struct lh_walk walk = {.graph = graph,
+                                 .space = &space,
+                                 .query = load_query(graph, query->vector, scratch),
+                                 .scratch = scratch,
+                                 .filter = query,
+                                 .limit = graph->count};
+    struct lh_hnsw_hit at = {lh_space_one(&space, walk.query, graph->entry), graph->entry};
+    for (uint32_t level = graph->entry_level; level > 0; level--)
+        space.loops->descend(&walk, level, &at);
+    size_t found = walk_base(&walk, at, ef, among);
+    if (found < query->k)
+        return found;
+    if (graph->codes == NULL) {
+        memcpy(ret_hits, scratch->pool, query->k * sizeof(*ret_hits));
+        return query->k;
+    }
+    double wanted = (query->refine > 0 ? query->refine : refine_default) * (double)query->k;
+    wanted = wanted < (double)query->k ? (double)query->k : ceil(wanted);
+    refine(graph, wanted < (double)found ? (size_t)wanted : found, query->k, scratch, ret_hits);
+    return query->k;
 }
 
 /* Nodes that may be found, at most. */
@@ -316,23 +231,15 @@ struct lh_hnsw_found lh_hnsw_search(const struct lh_hnsw *graph, const struct lh
     struct lh_hnsw_found found = {.exact = query->exact || among <= SCAN_LIVE_MAX || ef >= among ||
                                            among < graph->count / SCAN_PARTS};
     lh_hnsw_scratch_fit(scratch, graph, found.exact ? 1 : ef);
-    load_query(graph, query->vector, scratch);
     scratch->distances = 0;
     if (!found.exact) {
-        int32_t slot = graph->entry;
-        float order = lh_hnsw_one(graph, scratch->query, slot);
-        for (uint32_t level = graph->entry_level; level > 0; level--)
-            lh_hnsw_descend(graph, scratch->query, level, &slot, &order);
-        size_t walked =
-            lh_hnsw_search_layer(graph, scratch->query, query, slot, order, 0, ef, scratch);
-        /* Otherwise the walk got stuck among those that may not be found. */
-        found.exact = walked < k;
-        found.count = k;
-        if (!found.exact)
-            memcpy(ret_hits, scratch->pool, k * sizeof(*ret_hits));
+        found.count = walk(graph, query, ef, among, scratch, ret_hits);
+        found.exact = found.count < k;
     }
-    if (found.exact)
+    if (found.exact) {
+        load_query(graph, query->vector, scratch);
         found.count = lh_hnsw_scan_row(graph, scratch->query, query, k, scratch, ret_hits);
+    }
     found.distances = scratch->distances;
     return found;
 }

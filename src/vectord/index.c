@@ -9,6 +9,12 @@
 
 enum { INDEX_MAGIC = 0x4c484958, TABLE_MIN = 64 };
 
+enum {
+    CALIBRATE_MIN = 4096, /* slots; smaller indexes are scanned */
+    CALIBRATE_GROWTH = 4, /* then again, when there are so many times as many */
+    SAMPLE_MAX = 20000,
+};
+
 /* ---- memory ---- */
 
 lh_code lh_budget_take(struct lh_budget *budget, uint64_t bytes, struct lh_error *err)
@@ -35,7 +41,10 @@ void lh_budget_give(struct lh_budget *budget, uint64_t bytes)
 
 static uint64_t slot_bytes(const struct lh_vindex *index)
 {
-    return lh_hnsw_slot_bytes(&index->graph.options) + 2 * sizeof(uint64_t);
+    uint64_t codes = index->config.quantization != LH_QUANTIZATION_NONE
+                         ? lh_row_code_bytes(index->config.dimension)
+                         : 0;
+    return lh_hnsw_slot_bytes(&index->graph.options) + codes + 2 * sizeof(uint64_t);
 }
 
 static const uint64_t *ends_of(const struct lh_rows *ends)
@@ -71,6 +80,7 @@ lh_code lh_vindex_new(const struct lh_vindex_config *config, struct lh_budget *b
     atomic_init(&index->references, 1);
     index->config = *config;
     index->budget = budget;
+    index->calibrate_at = CALIBRATE_MIN;
     struct lh_hnsw_options options = {
         .dim_count = config->dimension,
         .metric = config->metric,
@@ -262,17 +272,144 @@ static void append(struct lh_rows *bytes, struct lh_rows *ends, uint32_t slot, l
     ((uint64_t *)(void *)ends->base)[slot] = start + text.len;
 }
 
-bool lh_vindex_upsert(struct lh_vindex *index, lh_str id, const float *vector, lh_str metadata,
-                      struct lh_hnsw_scratch *scratch)
+/* ---- codes ---- */
+
+static bool wants_codes(const struct lh_vindex *index)
+{
+    return index->config.quantization != LH_QUANTIZATION_NONE &&
+           index->config.metric != LH_METRIC_IP;
+}
+
+/* Rows of live slots, spread over all. */
+static const float **sample(const struct lh_hnsw *graph, size_t *ret_count)
+{
+    const float **rows = lh_calloc(SAMPLE_MAX, sizeof(*rows));
+    size_t stride = (size_t)graph->count / SAMPLE_MAX + 1, count = 0;
+    for (size_t slot = 0; slot < graph->count; slot += stride) {
+        if (!lh_hnsw_is_dead(graph, (uint32_t)slot))
+            rows[count++] = lh_hnsw_vector(graph, (uint32_t)slot);
+    }
+    *ret_count = count;
+    return rows;
+}
+
+/* Codes of all slots on a new scale; NULL when no scale is good enough, or there is no memory:
+ * walks go by floats then. */
+static struct lh_codes *make_codes(const struct lh_vindex *index)
+{
+    const struct lh_hnsw *graph = &index->graph;
+    struct lh_code_scale scale;
+    struct lh_codes *codes = NULL;
+    struct lh_error err = LH_ERROR_INIT;
+    size_t count;
+    LH_AUTO_FREE const float **rows = sample(graph, &count);
+    if (count < LH_CALIBRATE_ROWS_MIN ||
+        !lh_codes_calibrate(rows, count, index->config.dimension,
+                            index->config.quantization == LH_QUANTIZATION_SQ8, &scale))
+        return NULL;
+    if (lh_codes_new(&scale, index->config.dimension, graph->options.slots_max, &codes, &err) !=
+        LH_OK)
+        return NULL;
+    size_t room = graph->vectors.usable_bytes / (graph->row_floats * sizeof(float));
+    room = room < graph->options.slots_max ? room : graph->options.slots_max;
+    if (lh_codes_fit(codes, room, &err) != LH_OK) {
+        lh_codes_unref(codes);
+        return NULL;
+    }
+    for (uint32_t slot = 0; slot < graph->count; slot++)
+        lh_codes_encode(codes, lh_hnsw_vector(graph, slot), lh_codes_row(codes, slot));
+    return codes;
+}
+
+static void lock_readers_out(pthread_rwlock_t *lock)
+{
+    if (lock != NULL)
+        LH_CHECK(pthread_rwlock_wrlock(lock) == 0);
+}
+
+static void let_readers_in(pthread_rwlock_t *lock)
+{
+    if (lock != NULL)
+        LH_CHECK(pthread_rwlock_unlock(lock) == 0);
+}
+
+static void calibrate_when_due(struct lh_vindex *index, pthread_rwlock_t *lock)
+{
+    struct lh_hnsw *graph = &index->graph;
+    if (!wants_codes(index) || graph->count < index->calibrate_at)
+        return;
+    struct lh_codes *codes = make_codes(index);
+    uint64_t next = (uint64_t)graph->count * CALIBRATE_GROWTH;
+    index->calibrate_at = next < UINT32_MAX ? (uint32_t)next : UINT32_MAX;
+    lock_readers_out(lock);
+    codes = lh_hnsw_set_codes(graph, codes);
+    let_readers_in(lock);
+    lh_codes_unref(codes);
+}
+
+/* ---- applying ---- */
+
+/* What was linked appears, what it replaces disappears. */
+static void publish(struct lh_vindex *index, const struct lh_change *changes, uint32_t count,
+                    struct lh_applied *applied)
+{
+    uint32_t first = index->graph.count;
+    use_next_table(index);
+    lh_hnsw_publish(&index->graph, count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (lh_vindex_delete(index, changes[i].id))
+            applied->updated++;
+        else
+            applied->added++;
+        table_put(&index->table, tag_of(changes[i].id), (int32_t)(first + i));
+    }
+}
+
+static void put(struct lh_vindex *index, const struct lh_change *changes, uint32_t count,
+                struct lh_builder *builder, pthread_rwlock_t *lock, struct lh_applied *applied)
+{
+    const float *vectors[LH_HNSW_LINK_MAX] = {NULL};
+    for (uint32_t i = 0; i < count; i++) {
+        append(&index->ids, &index->id_ends, index->graph.count + i, changes[i].id);
+        append(&index->metadata, &index->metadata_ends, index->graph.count + i,
+               changes[i].metadata);
+        vectors[i] = changes[i].vector;
+    }
+    lh_hnsw_link(&index->graph, vectors, count, builder);
+    lock_readers_out(lock);
+    publish(index, changes, count, applied);
+    let_readers_in(lock);
+    calibrate_when_due(index, lock);
+}
+
+void lh_vindex_apply(struct lh_vindex *index, const struct lh_change *changes, size_t count,
+                     struct lh_builder *builder, pthread_rwlock_t *lock,
+                     struct lh_applied *ret_applied)
 {
     LH_CHECK_MAGIC(index, INDEX_MAGIC);
-    use_next_table(index);
-    bool updated = lh_vindex_delete(index, id);
-    append(&index->ids, &index->id_ends, index->graph.count, id);
-    append(&index->metadata, &index->metadata_ends, index->graph.count, metadata);
-    uint32_t slot = lh_hnsw_add(&index->graph, vector, scratch);
-    table_put(&index->table, tag_of(id), (int32_t)slot);
-    return updated;
+    for (size_t at = 0; at < count;) {
+        size_t end = at + 1;
+        while (end < count && end - at < LH_HNSW_LINK_MAX && changes[end].kind == changes[at].kind)
+            end++;
+        if (changes[at].kind == LH_CHANGE_UPSERT) {
+            put(index, changes + at, (uint32_t)(end - at), builder, lock, ret_applied);
+            at = end;
+            continue;
+        }
+        lock_readers_out(lock);
+        for (; at < end; at++)
+            ret_applied->deleted += lh_vindex_delete(index, changes[at].id);
+        let_readers_in(lock);
+    }
+}
+
+bool lh_vindex_upsert(struct lh_vindex *index, lh_str id, const float *vector, lh_str metadata,
+                      struct lh_builder *builder)
+{
+    const struct lh_change change = {LH_CHANGE_UPSERT, id, metadata, vector};
+    struct lh_applied applied = {0};
+    lh_vindex_apply(index, &change, 1, builder, NULL, &applied);
+    return applied.updated > 0;
 }
 
 bool lh_vindex_delete(struct lh_vindex *index, lh_str id)

@@ -3,12 +3,13 @@
  * updated gets a new slot and its old one dies; slots die, but their bytes stay until the index is
  * rebuilt. So whoever holds a reference may read any slot's id, metadata and vector without a lock.
  *
- * Locking is the owner's (collection.c): one writer at a time; upserts and deletes exclude readers;
- * reserving does not.
+ * Locking is the owner's (collection.c): one writer at a time; readers hold a shared lock while
+ * they search or look an id up, which a writer takes exclusively for moments (lh_vindex_apply).
  */
 #ifndef LH_VECTORD_INDEX_H
 #define LH_VECTORD_INDEX_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,6 +67,7 @@ struct lh_vindex {
     struct lh_budget *budget;
     atomic_uint_fast64_t taken_bytes; /* from the budget; changed by the writer alone */
     struct lh_hnsw graph;
+    uint32_t calibrate_at;        /* when there are so many slots, codes are calibrated (again) */
     struct lh_rows id_ends;       /* uint64_t: end of the slot's id in `ids` */
     struct lh_rows ids;           /* bytes */
     struct lh_rows metadata_ends; /* uint64_t */
@@ -99,10 +101,32 @@ struct lh_vindex_need {
 lh_code lh_vindex_reserve(struct lh_vindex *index, const struct lh_vindex_need *need,
                           struct lh_error *err);
 
-/* Puts an item whose vector is prepared (lh_vector_prepare). True if there was one of that id. */
+enum lh_change_kind { LH_CHANGE_UPSERT = 1, LH_CHANGE_DELETE = 2 };
+
+struct lh_change {
+    enum lh_change_kind kind;
+    lh_str id;
+    lh_str metadata;     /* of an upsert; len 0 = none */
+    const float *vector; /* of an upsert: dimension floats, prepared (lh_vector_prepare) */
+};
+
+struct lh_applied {
+    size_t added;
+    size_t updated;
+    size_t deleted;
+};
+
+/* Applies changes in order, room having been made; an id may stand twice. Searches may go on: new
+ * items are linked beside them, and `lock` (may be NULL) is taken exclusively for the moments in
+ * which up to LH_HNSW_LINK_MAX of them appear and what they replace disappears. Adds to
+ * *ret_applied. */
+void lh_vindex_apply(struct lh_vindex *index, const struct lh_change *changes, size_t count,
+                     struct lh_builder *builder, pthread_rwlock_t *lock,
+                     struct lh_applied *ret_applied);
+
+/* One change, nobody searching. True if there was one of that id. */
 bool lh_vindex_upsert(struct lh_vindex *index, lh_str id, const float *vector, lh_str metadata,
-                      struct lh_hnsw_scratch *scratch);
-/* False if there was none. */
+                      struct lh_builder *builder);
 bool lh_vindex_delete(struct lh_vindex *index, lh_str id);
 
 /* The live slot of an id, or -1. */

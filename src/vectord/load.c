@@ -74,23 +74,22 @@ static lh_code on_log(void *ctx, uint64_t sequence, uint64_t bytes, struct lh_er
     return LH_OK;
 }
 
+enum { PIECE = 8 * LH_HNSW_LINK_MAX };
+
 /* Applies in pieces, so that the deadline is looked at between them. */
 static lh_code apply(struct loading *loading, const struct lh_batch *batch, struct lh_error *err)
 {
     const struct lh_vindex_need need = lh_batch_need(batch);
     LH_TRY(lh_vindex_reserve(loading->index, &need, err));
-    struct lh_scratch_node *node = lh_commons_take_scratch(loading->collection->commons);
+    struct lh_builder_node *node = lh_commons_take_builder(loading->collection->commons);
+    struct lh_applied applied = {0};
     lh_code code = LH_OK;
-    for (size_t i = 0; i < batch->count && code == LH_OK; i++) {
-        const struct lh_change *change = &batch->changes[i];
-        if (change->kind == LH_CHANGE_DELETE)
-            lh_vindex_delete(loading->index, change->id);
-        else
-            lh_vindex_upsert(loading->index, change->id, change->vector, change->metadata,
-                             &node->scratch);
+    for (size_t i = 0; i < batch->count && code == LH_OK; i += PIECE) {
+        size_t count = batch->count - i < PIECE ? batch->count - i : PIECE;
+        lh_vindex_apply(loading->index, batch->changes + i, count, node->builder, NULL, &applied);
         code = go_on(loading, err);
     }
-    lh_commons_give_scratch(loading->collection->commons, node);
+    lh_commons_give_builder(loading->collection->commons, node);
     return code;
 }
 

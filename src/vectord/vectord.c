@@ -11,6 +11,16 @@
 
 enum { VECTORD_MAGIC = 0x4c485644 };
 
+lh_code lh_vectord_use_isa(const char *name, struct lh_error *err)
+{
+    const struct lh_isa *isa = lh_isa_find(lh_str_from(name));
+    if (isa == NULL)
+        return lh_fail(err, LH_INVALID, "vectord.isa is %s, which this processor does not have",
+                       name);
+    lh_isa_use(isa);
+    return LH_OK;
+}
+
 struct lh_vectord *lh_vectord_new(const struct lh_vectord_settings *settings,
                                   struct lh_objstore *store)
 {

@@ -15,6 +15,10 @@ struct lh_vectord;
 /* The service, for its main. */
 extern const struct lh_service lh_vectord_service;
 
+/* The instruction set of all indexes of the process (vectord.isa), before there are any. LH_INVALID
+ * when this processor does not have it. */
+lh_code lh_vectord_use_isa(const char *name, struct lh_error *err);
+
 /* Settings and store are borrowed; store NULL = memory only. */
 struct lh_vectord *lh_vectord_new(const struct lh_vectord_settings *settings,
                                   struct lh_objstore *store);

@@ -1,11 +1,14 @@
 /*
- * Our graph in-process: seconds to build, recall@10 and queries a second by ef, on one thread.
+ * Our graph in-process: seconds to build, recall@10 and queries a second by ef.
  *
- *   bench/recall BASE.f32 QUERY.f32 DIMENSION cosine|l2|ip [ROWS]      one JSON object a line
+ *   bench/recall BASE.f32 QUERY.f32 DIMENSION cosine|l2|ip [ROWS [THREADS [auto|none|sq8
+ * [REFINE]]]]
  *
+ * One JSON object a line. THREADS build, and each of them searches at the same time.
  * Files hold rows of little-endian floats without a header. Recall counts equal distances. Queries
  * come one by one, after one pass that warms up; the best of three passes counts.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +19,7 @@
 #include "base/os.h"
 #include "vectord/index.h"
 
-enum { K = 10, PASSES = 3, M = 16, EF_CONSTRUCTION = 200 };
+enum { K = 10, PASSES = 3, M = 16, EF_CONSTRUCTION = 200, THREADS_MAX = 64, CODES_FROM = 4096 };
 
 static float *read_rows(const char *path, size_t dimension, size_t *ret_count)
 {
@@ -40,6 +43,9 @@ static void prepare(float *rows, size_t count, size_t dimension, enum lh_metric 
 struct bench {
     struct lh_hnsw graph;
     struct lh_hnsw_scratch scratch;
+    struct lh_code_scale scale; /* level_max 0 = no codes */
+    size_t thread_count;
+    double refine;
     const float *queries;
     size_t query_count;
     float *farthest; /* true distance of the tenth, by query */
@@ -59,41 +65,130 @@ static void find_truth(struct bench *bench)
     }
 }
 
-static void measure(struct bench *bench, size_t ef)
+/* One thread's passes over the queries. */
+struct searcher {
+    pthread_t thread;
+    const struct bench *bench;
+    size_t ef;
+    struct lh_hnsw_scratch scratch;
+    size_t right;
+};
+
+static void *search_all(void *ctx)
 {
+    struct searcher *searcher = ctx;
+    const struct bench *bench = searcher->bench;
     struct lh_hnsw_hit hits[K];
     size_t dimension = bench->graph.options.dim_count;
+    searcher->right = 0;
+    for (size_t i = 0; i < bench->query_count; i++) {
+        const struct lh_hnsw_query query = {.vector = bench->queries + i * dimension,
+                                            .k = K,
+                                            .ef = searcher->ef,
+                                            .refine = bench->refine};
+        size_t found = lh_hnsw_search(&bench->graph, &query, &searcher->scratch, hits).count;
+        for (size_t j = 0; j < found; j++)
+            searcher->right += hits[j].order <= bench->farthest[i];
+    }
+    return NULL;
+}
+
+static void measure(const struct bench *bench, struct searcher *searchers, size_t ef)
+{
     double best = 1e18;
-    size_t right = 0;
     for (int pass = 0; pass <= PASSES; pass++) {
-        right = 0;
         lh_mono start = lh_mono_now();
-        for (size_t i = 0; i < bench->query_count; i++) {
-            const struct lh_hnsw_query query = {
-                .vector = bench->queries + i * dimension, .k = K, .ef = ef};
-            size_t found = lh_hnsw_search(&bench->graph, &query, &bench->scratch, hits).count;
-            for (size_t j = 0; j < found; j++)
-                right += hits[j].order <= bench->farthest[i];
+        for (size_t i = 0; i < bench->thread_count; i++) {
+            searchers[i].bench = bench;
+            searchers[i].ef = ef;
+            if (i > 0)
+                LH_CHECK(pthread_create(&searchers[i].thread, NULL, search_all, &searchers[i]) ==
+                         0);
         }
+        search_all(&searchers[0]);
+        for (size_t i = 1; i < bench->thread_count; i++)
+            LH_CHECK(pthread_join(searchers[i].thread, NULL) == 0);
         double elapsed = lh_mono_since_s(start);
         best = pass > 0 && elapsed < best ? elapsed : best;
     }
     printf("{\"ef\":%zu,\"recall_at_10\":%.4f,\"qps\":%.0f}\n", ef,
-           (double)right / (double)(bench->query_count * K), (double)bench->query_count / best);
+           (double)searchers[0].right / (double)(bench->query_count * K),
+           (double)(bench->query_count * bench->thread_count) / best);
     fflush(stdout);
+}
+
+/* As an index does: once there are enough rows to calibrate with. */
+static void make_codes(struct bench *bench, size_t slots_max, bool must)
+{
+    struct lh_hnsw *graph = &bench->graph;
+    struct lh_error err = LH_ERROR_INIT;
+    LH_AUTO_FREE const float **rows = lh_calloc(graph->count, sizeof(*rows));
+    for (uint32_t slot = 0; slot < graph->count; slot++)
+        rows[slot] = lh_hnsw_vector(graph, slot);
+    if (!lh_codes_calibrate(rows, graph->count, graph->options.dim_count, must, &bench->scale))
+        return;
+    struct lh_codes *codes;
+    LH_CHECK(lh_codes_new(&bench->scale, graph->options.dim_count, (uint32_t)slots_max, &codes,
+                          &err) == LH_OK);
+    LH_CHECK(lh_codes_fit(codes, slots_max, &err) == LH_OK);
+    for (uint32_t slot = 0; slot < graph->count; slot++)
+        lh_codes_encode(codes, rows[slot], lh_codes_row(codes, slot));
+    lh_codes_unref(lh_hnsw_set_codes(graph, codes));
+}
+
+static void build(struct bench *bench, const float *base, size_t count, lh_str quantization)
+{
+    size_t dimension = bench->graph.options.dim_count;
+    struct lh_error err = LH_ERROR_INIT;
+    struct lh_builder *builder = lh_builder_new((unsigned)bench->thread_count);
+    const float *rows[LH_HNSW_LINK_MAX];
+    bool wants = !lh_str_is(quantization, "none") && bench->graph.options.metric != LH_METRIC_IP;
+    size_t calibrate_at = CODES_FROM;
+    lh_mono start = lh_mono_now();
+    LH_CHECK(lh_hnsw_reserve(&bench->graph, (uint32_t)count, &err) == LH_OK);
+    for (size_t done = 0; done < count;) {
+        size_t some = count - done < LH_HNSW_LINK_MAX ? count - done : LH_HNSW_LINK_MAX;
+        for (size_t i = 0; i < some; i++)
+            rows[i] = base + (done + i) * dimension;
+        lh_hnsw_link(&bench->graph, rows, (uint32_t)some, builder);
+        lh_hnsw_publish(&bench->graph, (uint32_t)some);
+        done += some;
+        if (wants && done >= calibrate_at) {
+            make_codes(bench, count, lh_str_is(quantization, "sq8"));
+            calibrate_at = 4 * done;
+        }
+    }
+    lh_builder_free(builder);
+    const struct lh_code_scale *scale = &bench->scale;
+    printf("{\"rows\":%zu,\"dimension\":%zu,\"metric\":\"%s\",\"threads\":%zu,\"build_s\":%.2f,"
+           "\"isa\":\"%s\",\"levels\":%u,\"clipped\":%g,\"score\":%.4f,\"bytes_per_row\":%zu}\n",
+           count, dimension, lh_metric_name(bench->graph.options.metric), bench->thread_count,
+           lh_mono_since_s(start), bench->graph.isa->name,
+           bench->graph.codes != NULL ? scale->level_max : 0, scale->clipped, scale->score,
+           lh_hnsw_slot_bytes(&bench->graph.options));
+    fflush(stdout);
+}
+
+static bool parse_number(int argc, char **argv, int at, uint64_t *ret)
+{
+    return argc <= at || lh_str_to_u64(lh_str_from(argv[at]), ret);
 }
 
 int main(int argc, char **argv)
 {
     enum lh_metric metric;
-    uint64_t dimension, rows_max = UINT64_MAX;
-    if (argc < 5 || argc > 6 || !lh_str_to_u64(lh_str_from(argv[3]), &dimension) ||
+    uint64_t dimension, rows_max = UINT64_MAX, threads = 1, refine = 0;
+    if (argc < 5 || argc > 9 || !lh_str_to_u64(lh_str_from(argv[3]), &dimension) ||
         !lh_metric_parse(lh_str_from(argv[4]), &metric) ||
-        (argc == 6 && !lh_str_to_u64(lh_str_from(argv[5]), &rows_max))) {
-        fprintf(stderr, "use: %s BASE.f32 QUERY.f32 DIMENSION cosine|l2|ip [ROWS]\n", argv[0]);
+        !parse_number(argc, argv, 5, &rows_max) || !parse_number(argc, argv, 6, &threads) ||
+        !parse_number(argc, argv, 8, &refine) || threads == 0 || threads > THREADS_MAX) {
+        fprintf(stderr,
+                "use: %s BASE.f32 QUERY.f32 DIMENSION cosine|l2|ip [ROWS [THREADS "
+                "[auto|none|sq8 [REFINE]]]]\n",
+                argv[0]);
         return 2;
     }
-    struct bench bench = {0};
+    struct bench bench = {.thread_count = threads, .refine = (double)refine};
     size_t count;
     LH_AUTO_FREE float *base = read_rows(argv[1], dimension, &count);
     LH_AUTO_FREE float *queries = read_rows(argv[2], dimension, &bench.query_count);
@@ -109,20 +204,16 @@ int main(int argc, char **argv)
                                             .slots_max = (uint32_t)count};
     struct lh_error err = LH_ERROR_INIT;
     LH_CHECK(lh_hnsw_init(&bench.graph, &options, &err) == LH_OK);
-    lh_mono start = lh_mono_now();
-    LH_CHECK(lh_hnsw_reserve(&bench.graph, (uint32_t)count, &err) == LH_OK);
-    for (size_t i = 0; i < count; i++)
-        lh_hnsw_add(&bench.graph, base + i * dimension, &bench.scratch);
-    printf("{\"rows\":%zu,\"dimension\":%zu,\"metric\":\"%s\",\"build_s\":%.2f,"
-           "\"bytes_per_row\":%zu}\n",
-           count, (size_t)dimension, lh_metric_name(metric), lh_mono_since_s(start),
-           lh_hnsw_slot_bytes(&options));
+    build(&bench, base, count, lh_str_from(argc > 7 ? argv[7] : "auto"));
     find_truth(&bench);
+    struct searcher searchers[THREADS_MAX] = {0};
     static const size_t efs[] = {10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512};
     for (size_t i = 0; i < LH_COUNT(efs); i++)
-        measure(&bench, efs[i]);
+        measure(&bench, searchers, efs[i]);
+    for (size_t i = 0; i < threads; i++)
+        lh_hnsw_scratch_deinit(&searchers[i].scratch);
+    lh_hnsw_scratch_deinit(&bench.scratch);
     free(bench.farthest);
     lh_hnsw_deinit(&bench.graph);
-    lh_hnsw_scratch_deinit(&bench.scratch);
     return 0;
 }

@@ -19,7 +19,7 @@ static struct lh_vindex *make_index(void)
 {
     struct lh_error err = LH_ERROR_INIT;
     struct lh_vindex *index = NULL;
-    struct lh_hnsw_scratch scratch = {0};
+    struct lh_builder *builder = lh_builder_new(1);
     LH_CHECK(lh_vindex_new(&config, NULL, 1 << 20, &index, &err) == LH_OK);
     for (int i = 0; i < 40; i++) {
         char id[16];
@@ -27,9 +27,9 @@ static struct lh_vindex *make_index(void)
         const struct lh_vindex_need need = {1, 16, 2};
         snprintf(id, sizeof(id), "%d", i % 35);
         LH_CHECK(lh_vindex_reserve(index, &need, &err) == LH_OK);
-        lh_vindex_upsert(index, lh_str_from(id), vector, LH_STR("{}"), &scratch);
+        lh_vindex_upsert(index, lh_str_from(id), vector, LH_STR("{}"), builder);
     }
-    lh_hnsw_scratch_deinit(&scratch);
+    lh_builder_free(builder);
     return index;
 }
 

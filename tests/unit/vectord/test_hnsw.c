@@ -11,6 +11,7 @@ struct fixture {
     struct lh_random random;
     struct lh_hnsw graph;
     struct lh_hnsw_scratch scratch;
+    struct lh_builder *builder;
 };
 
 static void fixture_open(struct fixture *f, enum lh_metric metric, uint32_t m, uint32_t dim_count)
@@ -22,13 +23,14 @@ static void fixture_open(struct fixture *f, enum lh_metric metric, uint32_t m, u
                                       .ef_construction = 100,
                                       .seed = 7,
                                       .slots_max = 100000};
-    *f = (struct fixture){.random = lh_random_start()};
+    *f = (struct fixture){.random = lh_random_start(), .builder = lh_builder_new(1)};
     assert_int_equal(lh_hnsw_init(&f->graph, &options, &err), LH_OK);
 }
 
 static void fixture_close(struct fixture *f)
 {
     lh_hnsw_deinit(&f->graph);
+    lh_builder_free(f->builder);
     lh_hnsw_scratch_deinit(&f->scratch);
 }
 
@@ -46,7 +48,7 @@ static void add_all(struct fixture *f, float *vectors, size_t count)
     for (size_t i = 0; i < count; i++) {
         float *vector = vectors + i * f->graph.options.dim_count;
         assert_null(lh_vector_prepare(vector, f->graph.options.dim_count, f->graph.options.metric));
-        lh_hnsw_add(&f->graph, vector, &f->scratch);
+        lh_hnsw_add(&f->graph, vector, f->builder);
     }
 }
 

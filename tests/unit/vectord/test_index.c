@@ -24,12 +24,12 @@ static struct lh_vindex *make_index(enum lh_metric metric, struct lh_budget *bud
 }
 
 static bool put(struct lh_vindex *index, const char *id, const float *vector, const char *metadata,
-                struct lh_hnsw_scratch *scratch)
+                struct lh_builder *builder)
 {
     struct lh_error err = LH_ERROR_INIT;
     const struct lh_vindex_need need = {1, strlen(id), strlen(metadata)};
     assert_int_equal(lh_vindex_reserve(index, &need, &err), LH_OK);
-    return lh_vindex_upsert(index, lh_str_from(id), vector, lh_str_from(metadata), scratch);
+    return lh_vindex_upsert(index, lh_str_from(id), vector, lh_str_from(metadata), builder);
 }
 
 static void check(const struct lh_vindex *index)
@@ -44,7 +44,7 @@ LH_TEST(it_behaves_like_its_model)
 {
     struct lh_random random = lh_random_start();
     struct lh_vindex *index = make_index(LH_METRIC_L2, NULL);
-    struct lh_hnsw_scratch scratch = {0};
+    struct lh_builder *builder = lh_builder_new(1);
     LH_AUTO_FREE float *vectors = sample_vectors(&random, 4000, DIM);
     int model[MODEL_IDS]; /* number of the vector, -1 = absent */
     memset(model, 0xff, sizeof(model));
@@ -57,7 +57,7 @@ LH_TEST(it_behaves_like_its_model)
             assert_int_equal(lh_vindex_delete(index, lh_str_from(id)), model[item] >= 0);
             model[item] = -1;
         } else {
-            bool updated = put(index, id, vectors + step * DIM, metadata, &scratch);
+            bool updated = put(index, id, vectors + step * DIM, metadata, builder);
             assert_int_equal(updated, model[item] >= 0);
             model[item] = step;
         }
@@ -80,7 +80,7 @@ LH_TEST(it_behaves_like_its_model)
         assert_true(lh_str_is(lh_vindex_metadata(index, (uint32_t)slot), metadata));
     }
     assert_int_equal(live, lh_vindex_live(index));
-    lh_hnsw_scratch_deinit(&scratch);
+    lh_builder_free(builder);
     lh_vindex_unref(index);
 }
 
@@ -89,10 +89,11 @@ LH_TEST(the_last_item_deleted_and_added_again)
 {
     struct lh_vindex *index = make_index(LH_METRIC_COSINE, NULL);
     struct lh_hnsw_scratch scratch = {0};
+    struct lh_builder *builder = lh_builder_new(1);
     const float vector[DIM] = {1};
     for (int round = 0; round < 5; round++) {
-        assert_false(put(index, "only", vector, "", &scratch));
-        assert_true(put(index, "only", vector, "", &scratch));
+        assert_false(put(index, "only", vector, "", builder));
+        assert_true(put(index, "only", vector, "", builder));
         check(index);
         assert_true(lh_vindex_delete(index, LH_STR("only")));
         assert_false(lh_vindex_delete(index, LH_STR("only")));
@@ -102,6 +103,7 @@ LH_TEST(the_last_item_deleted_and_added_again)
         assert_int_equal(lh_hnsw_search(&index->graph, &query, &scratch, &hit).count, 0);
     }
     lh_hnsw_scratch_deinit(&scratch);
+    lh_builder_free(builder);
     lh_vindex_unref(index);
 }
 
@@ -154,6 +156,7 @@ LH_TEST(a_vector_finds_itself_at_distance_zero)
 {
     struct lh_random random = lh_random_start();
     struct lh_hnsw_scratch scratch = {0};
+    struct lh_builder *builder = lh_builder_new(1);
     LH_AUTO_FREE float *vectors = sample_vectors(&random, 500, DIM);
     for (enum lh_metric metric = LH_METRIC_COSINE; metric <= LH_METRIC_L2; metric++) {
         struct lh_vindex *index = make_index(metric, NULL);
@@ -161,7 +164,7 @@ LH_TEST(a_vector_finds_itself_at_distance_zero)
             char id[16];
             snprintf(id, sizeof(id), "%zu", i);
             assert_null(lh_vector_prepare(vectors + i * DIM, DIM, metric));
-            put(index, id, vectors + i * DIM, "", &scratch);
+            put(index, id, vectors + i * DIM, "", builder);
         }
         for (size_t i = 0; i < 500; i++) {
             struct lh_hnsw_hit hit;
@@ -172,6 +175,7 @@ LH_TEST(a_vector_finds_itself_at_distance_zero)
         lh_vindex_unref(index);
     }
     lh_hnsw_scratch_deinit(&scratch);
+    lh_builder_free(builder);
 }
 
 LH_TEST(an_id_twice_in_a_batch_is_named)

@@ -29,7 +29,7 @@ static struct lh_vindex *make_index(enum lh_metric metric, size_t count)
     struct lh_vindex *index = NULL;
     assert_int_equal(lh_vindex_new(&config, NULL, 64 << 20, &index, &err), LH_OK);
     struct lh_random random = lh_random_start();
-    struct lh_hnsw_scratch scratch = {0};
+    struct lh_builder *builder = lh_builder_new(1);
     LH_AUTO_FREE float *vectors = sample_vectors(&random, count + 1, DIM);
     for (size_t i = 0; i < count; i++) {
         char id[32], metadata[64] = "";
@@ -39,12 +39,11 @@ static struct lh_vindex *make_index(enum lh_metric metric, size_t count)
         const struct lh_vindex_need need = {1, sizeof(id), sizeof(metadata)};
         assert_int_equal(lh_vindex_reserve(index, &need, &err), LH_OK);
         assert_null(lh_vector_prepare(vectors + i * DIM, DIM, metric));
-        lh_vindex_upsert(index, lh_str_from(id), vectors + i * DIM, lh_str_from(metadata),
-                         &scratch);
+        lh_vindex_upsert(index, lh_str_from(id), vectors + i * DIM, lh_str_from(metadata), builder);
         if (i % 7 == 0)
             lh_vindex_delete(index, lh_str_from(id));
     }
-    lh_hnsw_scratch_deinit(&scratch);
+    lh_builder_free(builder);
     return index;
 }
 
@@ -152,7 +151,7 @@ LH_TEST(a_loaded_index_takes_changes)
     uint64_t sequence;
     assert_int_equal(read_object(lh_buf_str(&object), 4096, &loaded, &sequence, &err), LH_OK);
     struct lh_vindex *both[] = {index, loaded};
-    struct lh_hnsw_scratch scratch = {0};
+    struct lh_builder *builder = lh_builder_new(1);
     for (size_t i = 0; i < 2; i++) {
         struct lh_random random = {99};
         LH_AUTO_FREE float *vectors = sample_vectors(&random, 300, DIM);
@@ -161,11 +160,11 @@ LH_TEST(a_loaded_index_takes_changes)
             snprintf(id, sizeof(id), "more-%zu", j);
             const struct lh_vindex_need need = {1, sizeof(id), 0};
             assert_int_equal(lh_vindex_reserve(both[i], &need, &err), LH_OK);
-            lh_vindex_upsert(both[i], lh_str_from(id), vectors + j * DIM, LH_STR_NONE, &scratch);
+            lh_vindex_upsert(both[i], lh_str_from(id), vectors + j * DIM, LH_STR_NONE, builder);
         }
         assert_int_equal(lh_vindex_check(both[i], &err), LH_OK);
     }
-    lh_hnsw_scratch_deinit(&scratch);
+    lh_builder_free(builder);
     assert_same(index, loaded);
     assert_memory_equal(index->graph.links0.base, loaded->graph.links0.base,
                         index->graph.count * 16 * sizeof(int32_t));
@@ -182,16 +181,16 @@ LH_TEST(a_frozen_index_stays_as_it_was)
     write_object(index, 5, 4096, &before);
     struct lh_frozen *frozen = NULL;
     assert_int_equal(lh_frozen_new(index, 5, &frozen, &err), LH_OK);
-    struct lh_hnsw_scratch scratch = {0};
+    struct lh_builder *builder = lh_builder_new(1);
     const float vector[DIM] = {1, 2, 3};
     for (uint32_t i = 0; i < 200; i++) {
         char id[32];
         snprintf(id, sizeof(id), "item-%u", i);
         const struct lh_vindex_need need = {1, sizeof(id), 0};
         assert_int_equal(lh_vindex_reserve(index, &need, &err), LH_OK);
-        lh_vindex_upsert(index, lh_str_from(id), vector, LH_STR_NONE, &scratch);
+        lh_vindex_upsert(index, lh_str_from(id), vector, LH_STR_NONE, builder);
     }
-    lh_hnsw_scratch_deinit(&scratch);
+    lh_builder_free(builder);
     struct lh_lhv1_writer writer;
     lh_lhv1_writer_init(&writer, frozen);
     LH_AUTO_FREE char *bytes = lh_malloc(before.len + 1);
