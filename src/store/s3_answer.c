@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ERROR_NODES_MAX = 64, ERROR_ARENA_BYTES = 2 * LH_S3_ERROR_BYTES_MAX };
+enum {
+    ERROR_NODES_MAX = 64,
+    ERROR_ARENA_BYTES = 2 * LH_S3_ERROR_BYTES_MAX,
+    TEXT_BYTES_MAX = 4096, /* a message is cut, but not its buffer */
+};
 
 void lh_s3_answer_deinit(struct lh_s3_answer *answer)
 {
@@ -200,17 +204,27 @@ static void adopt_clock(struct lh_s3_client *client, const struct lh_s3_answer *
         client->clock_skew_ms = answer->date_ms - lh_now_ms();
 }
 
-/* "http://host answered 404 NoSuchKey to GET bucket/key: ..." */
+/* "bucket/key: NoSuchKey: ..." for an answer about what was asked; which store has given it is for
+ * the failures of the store. */
 static lh_code describe(const struct lh_s3_client *client, const struct lh_s3_call *call,
-                        const struct lh_s3_answer *answer, lh_code code, const char *message,
-                        struct lh_error *err)
+                        const struct lh_s3_answer *answer, const struct meaning *meaning,
+                        const char *message, struct lh_error *err)
 {
-    LH_IGNORE(lh_fail(err, code, "%s%s answered %d%s%s to %s %.*s%s%.*s%s%s", client->scheme,
-                      client->host, answer->status, answer->code[0] ? " " : "", answer->code,
-                      lh_http_method_name(call->method), LH_FMT(call->bucket),
-                      call->key.len > 0 ? "/" : "", LH_FMT(call->key), message[0] ? ": " : "",
-                      message),
-              "returned below, perhaps with a hint");
+    bool is_plain = meaning->is_request && !meaning->passes;
+    lh_code code = meaning->result;
+    if (client->is_backend && !meaning->is_request)
+        code = LH_BAD_UPSTREAM;
+    LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(TEXT_BYTES_MAX);
+    if (!is_plain)
+        lh_buf_printf(&text, "%s%s answered %d to %s ", client->scheme, client->host,
+                      answer->status, lh_http_method_name(call->method));
+    lh_buf_append_str(&text, call->bucket);
+    if (call->key.len > 0)
+        lh_buf_printf(&text, "/%.*s", LH_FMT(call->key));
+    lh_buf_printf(&text, ": %s", answer->code[0] != '\0' ? answer->code : lh_code_title(code));
+    if (message[0] != '\0')
+        lh_buf_printf(&text, ": %s", message);
+    LH_IGNORE(lh_fail(err, code, "%s", text.data), "returned below, perhaps with a hint");
     if (answer->region[0] != '\0' && strcmp(answer->region, client->region) != 0)
         return lh_hint(err, "the bucket is in the region %s, not in %s", answer->region,
                        client->region);
@@ -223,10 +237,7 @@ lh_code lh_s3_fail_from_answer(struct lh_s3_client *client, const struct lh_s3_c
     char message[LH_ERROR_MESSAGE_MAX / 2] = "";
     take_error(answer, message, sizeof(message));
     const struct meaning *meaning = find_meaning(answer);
-    lh_code code = meaning->result;
-    if (client->is_backend && !meaning->is_request)
-        code = LH_BAD_UPSTREAM;
     adopt_clock(client, answer);
     *ret_again = meaning->passes;
-    return describe(client, call, answer, code, message, err);
+    return describe(client, call, answer, meaning, message, err);
 }
