@@ -1,8 +1,8 @@
 /*
  * The committer: the one thread that changes the index. It takes all commits that wait, judges
  * their conditions and writes them in one transaction with one fsync, and then answers all of them:
- * group commit. While it works the next group gathers, so the more there is to do the larger the
- * groups get.
+ * group commit. What a commit does is said by its kind. While it works the next group gathers, so
+ * the more there is to do the larger the groups get.
  *
  * Invariants:
  * 1. A condition sees every earlier commit, those of its own group too.
@@ -14,62 +14,22 @@
  */
 #include "storaged/store_private.h"
 
-#include <string.h>
+#include <stdarg.h>
 
 #include "base/check.h"
-#include "base/mem.h"
 #include "base/thread.h"
-#include "net/http.h"
 
 enum { GROUP_COMMITS_MAX = 1024, GROUP_BYTES_MAX = 16 << 20 };
 
-/* ---- one commit ---- */
-
-static lh_code refuse(struct lh_commit *commit, lh_code code, const char *why)
+lh_code lh_commit_refuse(struct lh_commit *commit, lh_code code, const char *format, ...)
 {
-    struct lh_error *err = &commit->err;
-    commit->code = lh_fail(err, code, "%s", why);
-    return commit->code;
-}
-
-static bool is_star(lh_str condition)
-{
-    return lh_str_is(lh_str_trim(condition), "*");
-}
-
-/* RFC 9110 sections 13.1.1 and 13.1.2, for a method that changes the object. */
-static lh_code judge(struct lh_commit *commit, const struct lh_index_row *old)
-{
-    lh_str if_match = commit->condition.if_match;
-    lh_str if_none_match = commit->condition.if_none_match;
-    bool by_etag =
-        (if_match.ptr && !is_star(if_match)) || (if_none_match.ptr && !is_star(if_none_match));
-    if (old && old->damaged && by_etag)
-        return refuse(commit, LH_CORRUPT, "the object's row in the index is damaged");
-    lh_str etag = old ? lh_str_from(old->info.etag) : LH_STR_NONE;
-    if (if_match.ptr && !(old && lh_http_etag_matches(if_match, etag, false)))
-        return refuse(commit, LH_PRECONDITION,
-                      old ? "the object has another etag" : "there is no object of this key");
-    if (if_none_match.ptr && old && lh_http_etag_matches(if_none_match, etag, true))
-        return refuse(commit, LH_PRECONDITION, "there is an object of this key");
+    char message[LH_ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    commit->code = lh_fail(&commit->err, code, "%s", message);
     return LH_OK;
-}
-
-/* Applies one commit to the transaction. A failure returned here is the whole group's. */
-static lh_code apply(struct lh_store *store, struct lh_commit *commit, struct lh_error *err)
-{
-    struct lh_index_row old;
-    LH_TRY(lh_index_find(store->index, commit->bucket, commit->key, &old, &commit->existed, err));
-    const struct lh_index_row *known = commit->existed ? &old : NULL;
-    if (judge(commit, known) != LH_OK)
-        return LH_OK;
-    if (commit->existed && old.in_file && !old.damaged)
-        commit->old_file = old.body;
-    commit->changes = commit->kind == LH_COMMIT_PUT || known;
-    if (commit->kind == LH_COMMIT_PUT)
-        return lh_index_put(store->index, commit->bucket, commit->key, &commit->row, &commit->body,
-                            known, err);
-    return known ? lh_index_remove(store->index, commit->bucket, commit->key, known, err) : LH_OK;
 }
 
 /* ---- one group ---- */
@@ -79,8 +39,8 @@ static lh_code sync_folders(struct lh_store *store, const struct lh_commit *grou
 {
     bool folders[LH_BODY_FOLDERS] = {false};
     for (const struct lh_commit *commit = group; commit; commit = commit->next) {
-        if (commit->kind == LH_COMMIT_PUT && commit->changes && commit->row.in_file)
-            folders[lh_body_folder(commit->row.body)] = true;
+        for (size_t i = 0; commit->changes && i < commit->file_count; i++)
+            folders[lh_body_folder(commit->files[i])] = true;
     }
     for (unsigned folder = 0; folder < LH_BODY_FOLDERS; folder++) {
         if (folders[folder])
@@ -98,7 +58,7 @@ static lh_code write_group(struct lh_store *store, struct lh_commit *group, bool
     LH_TRY(lh_index_begin(store->index, err));
     *ret_begun = true;
     for (struct lh_commit *commit = group; commit; commit = commit->next) {
-        LH_TRY(apply(store, commit, err));
+        LH_TRY(commit->kind->apply(store, commit, err));
         changes |= commit->changes;
     }
     if (!changes) {
@@ -106,6 +66,7 @@ static lh_code write_group(struct lh_store *store, struct lh_commit *group, bool
         return LH_OK;
     }
     LH_TRY(sync_folders(store, group, err));
+    LH_TRY(lh_buckets_write_totals(store, err));
     return lh_index_commit(store->index, err);
 }
 
@@ -115,6 +76,7 @@ static void fail_group(struct lh_store *store, struct lh_commit *group, bool beg
     bool open = begun && lh_store_index_failed(store);
     if (begun)
         lh_index_rollback(store->index);
+    lh_buckets_forget_totals(store);
     for (struct lh_commit *commit = group; commit; commit = commit->next) {
         commit->code = err->code;
         commit->err = *err;
@@ -122,19 +84,22 @@ static void fail_group(struct lh_store *store, struct lh_commit *group, bool beg
     }
 }
 
-/* Hands the files of replaced objects to the keeper, and wakes the callers. After that their
- * commits are gone: they live on the callers' stacks. */
+static void publish_group(struct lh_store *store, struct lh_commit *group)
+{
+    lh_buckets_publish_totals(store);
+    for (struct lh_commit *commit = group; commit; commit = commit->next) {
+        if (commit->code == LH_OK && commit->changes && commit->kind->publish)
+            commit->kind->publish(store, commit);
+    }
+}
+
+/* Wakes the callers. After that their commits are gone. */
 static void answer_group(struct lh_store *store, struct lh_commit *group)
 {
     bool due = lh_keeper_checkpoint_due(store);
     lh_mutex_lock(&store->mutex);
     for (struct lh_commit *commit = group, *next; commit; commit = next) {
         next = commit->next;
-        if (commit->code == LH_OK && commit->old_file != 0) {
-            store->doomed = lh_grow(store->doomed, &store->doomed_capacity, store->doomed_count + 1,
-                                    sizeof(*store->doomed));
-            store->doomed[store->doomed_count++] = commit->old_file;
-        }
         commit->done = true;
         pthread_cond_signal(&commit->answered);
     }
@@ -148,15 +113,13 @@ static void commit_group(struct lh_store *store, struct lh_commit *group)
     struct lh_error err = LH_ERROR_INIT;
     bool begun = false;
     lh_mutex_lock(&store->turn);
-    if (write_group(store, group, &begun, &err) != LH_OK)
+    if (write_group(store, group, &begun, &err) == LH_OK)
+        publish_group(store, group);
+    else
         fail_group(store, group, begun, &err);
     lh_mutex_unlock(&store->turn);
-
-    for (const struct lh_commit *commit = group; commit; commit = commit->next) {
+    for (const struct lh_commit *commit = group; commit; commit = commit->next)
         atomic_fetch_add(&store->group_requests, 1);
-        if (commit->code == LH_OK && commit->existed)
-            lh_store_forget_damaged(store, commit->bucket, commit->key);
-    }
     atomic_fetch_add(&store->groups, 1);
     answer_group(store, group);
 }
@@ -169,11 +132,12 @@ static struct lh_commit *take_group(struct lh_store *store)
     struct lh_commit *group = store->queue;
     struct lh_commit *last = group;
     size_t count = 1;
-    uint64_t bytes = last->row.in_file ? 0 : last->row.info.size;
-    while (last->next && count < GROUP_COMMITS_MAX && bytes < GROUP_BYTES_MAX) {
+    size_t load = last->load;
+    while (last->next && count < GROUP_COMMITS_MAX && load < GROUP_BYTES_MAX &&
+           !last->kind->alone && !last->next->kind->alone) {
         last = last->next;
         count++;
-        bytes += last->row.in_file ? 0 : last->row.info.size;
+        load += last->load;
     }
     store->queue = last->next;
     if (!store->queue)
@@ -233,16 +197,4 @@ lh_code lh_commit_submit(struct lh_store *store, struct lh_commit *commit, struc
     if (commit->code != LH_OK)
         *err = commit->err;
     return commit->code;
-}
-
-lh_code lh_store_delete(struct lh_store *store, int64_t bucket, lh_str key,
-                        const struct lh_store_condition *condition, struct lh_error *err)
-{
-    LH_TRY(lh_store_check_key(key, err));
-    LH_TRY(lh_store_check_writable(store, err));
-    struct lh_commit commit = {
-        .kind = LH_COMMIT_DELETE, .bucket = bucket, .key = key, .err = LH_ERROR_INIT};
-    if (condition)
-        commit.condition = *condition;
-    return lh_commit_submit(store, &commit, err);
 }

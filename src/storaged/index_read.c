@@ -16,18 +16,19 @@ enum { READER_CACHE_KIB = 1024 };
 
 struct lh_index_walk {
     struct lh_index *index;
-    struct lh_index_reader *reader;
+    struct lh_index_connection *reader;
+    sqlite3_stmt *statement;
     int64_t bucket;
     bool at_end;
 };
 
 /* ---- the pool ---- */
 
-static lh_code new_reader(const struct lh_index *index, struct lh_index_reader **ret_reader,
+static lh_code new_reader(const struct lh_index *index, struct lh_index_connection **ret_reader,
                           struct lh_error *err)
 {
     sqlite3 *db;
-    LH_TRY(lh_index_connect(index, false, READER_CACHE_KIB, &db, err));
+    LH_TRY(lh_index_connect(index, SQLITE_OPEN_READWRITE, READER_CACHE_KIB, &db, err));
     lh_code code = lh_index_exec(db, "PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0;", err);
     if (code != LH_OK) {
         lh_index_disconnect(db);
@@ -38,13 +39,13 @@ static lh_code new_reader(const struct lh_index *index, struct lh_index_reader *
     return LH_OK;
 }
 
-static lh_code take_reader(struct lh_index *index, struct lh_index_reader **ret_reader,
-                           struct lh_error *err)
+lh_code lh_index_take_reader(struct lh_index *index, struct lh_index_connection **ret_reader,
+                             struct lh_error *err)
 {
     lh_mutex_lock(&index->mutex);
     while (!index->idle && index->reader_count == LH_INDEX_READERS_MAX)
         lh_cond_wait_until(&index->reader_free, &index->mutex, LH_NO_DEADLINE);
-    struct lh_index_reader *reader = index->idle;
+    struct lh_index_connection *reader = index->idle;
     if (reader)
         index->idle = reader->next;
     else
@@ -64,7 +65,7 @@ static lh_code take_reader(struct lh_index *index, struct lh_index_reader **ret_
     return code;
 }
 
-static void give_reader(struct lh_index *index, struct lh_index_reader *reader)
+void lh_index_give_reader(struct lh_index *index, struct lh_index_connection *reader)
 {
     lh_mutex_lock(&index->mutex);
     reader->next = index->idle;
@@ -73,83 +74,38 @@ static void give_reader(struct lh_index *index, struct lh_index_reader *reader)
     pthread_cond_signal(&index->reader_free);
 }
 
-static lh_code need(struct lh_index_reader *reader, sqlite3_stmt **statement, const char *sql,
-                    struct lh_error *err)
-{
-    return *statement ? LH_OK : lh_index_prepare(reader->db, sql, statement, err);
-}
-
-static void bind_key(sqlite3_stmt *statement, int64_t bucket, lh_str key)
-{
-    sqlite3_bind_int64(statement, 1, bucket);
-    sqlite3_bind_blob(statement, 2, key.ptr, (int)key.len, SQLITE_STATIC);
-}
-
 /* ---- rows ---- */
 
-static bool copy_text(sqlite3_stmt *statement, int column, char *out, size_t out_size)
-{
-    const unsigned char *text = sqlite3_column_text(statement, column);
-    size_t len = (size_t)sqlite3_column_bytes(statement, column);
-    if (!text || len >= out_size || memchr(text, '\0', len))
-        return false;
-    memcpy(out, text, len + 1);
-    return true;
-}
-
-void lh_index_row_read(sqlite3_stmt *statement, int64_t bucket, lh_str *ret_key,
-                       struct lh_index_row *ret_row)
-{
-    struct lh_index_row row = {0};
-    lh_str key = {sqlite3_column_blob(statement, 0), (size_t)sqlite3_column_bytes(statement, 0)};
-    row.info.size = (uint64_t)sqlite3_column_int64(statement, 1);
-    row.info.modified_ms = sqlite3_column_int64(statement, 2);
-    bool fits = key.len > 0 && key.len <= LH_STORE_KEY_MAX &&
-                copy_text(statement, 3, row.info.etag, sizeof(row.info.etag)) &&
-                copy_text(statement, 4, row.info.content_type, sizeof(row.info.content_type));
-    row.body = (uint64_t)sqlite3_column_int64(statement, 5);
-    row.in_file = sqlite3_column_int64(statement, 6) != 0;
-    uint64_t sum = (uint64_t)sqlite3_column_int64(statement, 7);
-    row.damaged = !fits || row.info.size > INT64_MAX || lh_index_row_sum(bucket, key, &row) != sum;
-    *ret_key = key;
-    *ret_row = row;
-}
-
-/* Steps to the one row of head or get. */
-static lh_code step_to_row(struct lh_index_reader *reader, sqlite3_stmt *statement,
+/* Steps to the one row of a look-up. */
+static lh_code step_to_row(struct lh_index_connection *reader, sqlite3_stmt *statement,
                            struct lh_error *err)
 {
-    switch (sqlite3_step(statement)) {
-    case SQLITE_ROW:
-        return LH_OK;
-    case SQLITE_DONE:
-        return lh_fail(err, LH_NOT_FOUND, "there is no object of this key");
-    default:
-        return lh_index_fail(reader->db, "look up a key", err);
-    }
+    bool found = false;
+    LH_TRY(lh_index_step(reader, statement, "look up a key", &found, err));
+    return found ? LH_OK : lh_fail(err, LH_NOT_FOUND, "there is no object of this key");
 }
 
-static lh_code head(struct lh_index_reader *reader, int64_t bucket, lh_str key,
+static lh_code head(struct lh_index_connection *reader, int64_t bucket, lh_str key,
                     struct lh_index_row *ret_row, struct lh_error *err)
 {
-    LH_TRY(need(reader, &reader->head,
-                "SELECT " LH_ROW_COLUMNS " FROM objects o WHERE bucket=?1 AND key=?2", err));
-    bind_key(reader->head, bucket, key);
-    lh_code code = step_to_row(reader, reader->head, err);
+    sqlite3_stmt *statement;
+    LH_TRY(lh_index_statement(reader, LH_SQL_FIND, &statement, err));
+    lh_index_bind_key(statement, bucket, key);
+    lh_code code = step_to_row(reader, statement, err);
     lh_str found;
     if (code == LH_OK)
-        lh_index_row_read(reader->head, bucket, &found, ret_row);
-    sqlite3_reset(reader->head);
+        lh_index_row_read(statement, bucket, &found, ret_row);
+    lh_index_done(statement);
     return code;
 }
 
 lh_code lh_index_head(struct lh_index *index, int64_t bucket, lh_str key,
                       struct lh_index_row *ret_row, struct lh_error *err)
 {
-    struct lh_index_reader *reader;
-    LH_TRY(take_reader(index, &reader, err));
+    struct lh_index_connection *reader;
+    LH_TRY(lh_index_take_reader(index, &reader, err));
     lh_code code = head(reader, bucket, key, ret_row, err);
-    give_reader(index, reader);
+    lh_index_give_reader(index, reader);
     return code;
 }
 
@@ -157,8 +113,9 @@ void lh_index_object_deinit(struct lh_index_object *object)
 {
     free(object->sums);
     free(object->payload);
-    object->sums = NULL;
-    object->payload = NULL;
+    free(object->headers);
+    free(object->tags);
+    *object = (struct lh_index_object){.row = object->row};
 }
 
 /* Copies a column's blob; NULL when there is no memory. An empty one gives a buffer of no use. */
@@ -170,59 +127,120 @@ static void *copy_blob(sqlite3_stmt *statement, int column, size_t bytes)
     return copy;
 }
 
-/* The row of `get`: a row's columns, then the body's. What the index says of the body's size must
- * fit. */
-static lh_code read_object(sqlite3_stmt *statement, int64_t bucket, struct lh_index_object *object,
-                           struct lh_error *err)
+/* What the index says of the body's size must fit. */
+lh_code lh_index_body_read(sqlite3_stmt *statement, int first, uint64_t body, uint64_t size,
+                           bool in_file, struct lh_index_object *ret_object, struct lh_error *err)
 {
-    enum { SUMS = LH_ROW_COLUMN_COUNT, SUMS_SUM, PAYLOAD };
-    lh_str key;
-    lh_index_row_read(statement, bucket, &key, &object->row);
-    if (object->row.damaged)
-        return lh_fail(err, LH_CORRUPT, "the object's row in the index is damaged");
-    uint64_t size = object->row.info.size;
-    size_t sums_bytes = (size_t)sqlite3_column_bytes(statement, SUMS);
-    size_t payload_bytes = (size_t)sqlite3_column_bytes(statement, PAYLOAD);
-    object->sum_count = sums_bytes / sizeof(uint64_t);
-    if (object->sum_count * sizeof(uint64_t) != sums_bytes ||
-        object->sum_count != (size + LH_STORE_BLOCK - 1) / LH_STORE_BLOCK ||
-        (!object->row.in_file && payload_bytes != size))
+    int sums = first;
+    int sums_sum = first + 1;
+    int payload = first + 2;
+    size_t sums_bytes = (size_t)sqlite3_column_bytes(statement, sums);
+    size_t payload_bytes = (size_t)sqlite3_column_bytes(statement, payload);
+    size_t count = sums_bytes / sizeof(uint64_t);
+    if (count * sizeof(uint64_t) != sums_bytes ||
+        count != (size + LH_STORE_BLOCK - 1) / LH_STORE_BLOCK ||
+        (!in_file && payload_bytes != size))
         return lh_fail(err, LH_CORRUPT, "the object's body in the index is damaged");
 
-    object->sums = copy_blob(statement, SUMS, sums_bytes);
-    if (!object->row.in_file)
-        object->payload = copy_blob(statement, PAYLOAD, payload_bytes);
-    if (!object->sums || (!object->row.in_file && !object->payload))
+    ret_object->sum_count = count;
+    ret_object->sums = copy_blob(statement, sums, sums_bytes);
+    if (!in_file)
+        ret_object->payload = copy_blob(statement, payload, payload_bytes);
+    if (!ret_object->sums || (!in_file && !ret_object->payload))
         return lh_fail(err, LH_NO_MEMORY, "no memory for an object of the index");
-    uint64_t sum = (uint64_t)sqlite3_column_int64(statement, SUMS_SUM);
-    if (lh_index_sums_sum(object->row.body, size, object->sums, object->sum_count) != sum)
+    uint64_t sum = (uint64_t)sqlite3_column_int64(statement, sums_sum);
+    if (lh_index_sums_sum(body, size, ret_object->sums, count) != sum)
         return lh_fail(err, LH_CORRUPT, "the object's checksums in the index are damaged");
     return LH_OK;
 }
 
-static lh_code get(struct lh_index_reader *reader, int64_t bucket, lh_str key,
+lh_code lh_index_texts_read(sqlite3_stmt *statement, int first, uint64_t body,
+                            struct lh_index_object *ret_object, struct lh_error *err)
+{
+    ret_object->headers_len = (size_t)sqlite3_column_bytes(statement, first);
+    ret_object->tags_len = (size_t)sqlite3_column_bytes(statement, first + 1);
+    ret_object->headers = copy_blob(statement, first, ret_object->headers_len);
+    ret_object->tags = copy_blob(statement, first + 1, ret_object->tags_len);
+    if (!ret_object->headers || !ret_object->tags)
+        return lh_fail(err, LH_NO_MEMORY, "no memory for the attributes of an object");
+    uint64_t sum = (uint64_t)sqlite3_column_int64(statement, first + 2);
+    lh_str headers = lh_str_of(ret_object->headers, ret_object->headers_len);
+    lh_str tags = lh_str_of(ret_object->tags, ret_object->tags_len);
+    if (lh_index_texts_sum(body, 0, headers, tags) != sum)
+        return lh_fail(err, LH_CORRUPT, "the object's attributes in the index are damaged");
+    return LH_OK;
+}
+
+/* The row of `get`: a row's columns, then the body's, then the attributes'. */
+static lh_code read_object(sqlite3_stmt *statement, int64_t bucket, struct lh_index_object *object,
+                           struct lh_error *err)
+{
+    enum { BODY = LH_ROW_COLUMN_COUNT, TEXTS = BODY + 3 };
+    lh_str key;
+    lh_index_row_read(statement, bucket, &key, &object->row);
+    const struct lh_index_row *row = &object->row;
+    if (row->damaged)
+        return lh_fail(err, LH_CORRUPT, "the object's row in the index is damaged");
+    if (row->has_attributes)
+        LH_TRY(lh_index_texts_read(statement, TEXTS, row->body, object, err));
+    return row->info.part_count > 0 ? LH_OK
+                                    : lh_index_body_read(statement, BODY, row->body, row->info.size,
+                                                         row->in_file, object, err);
+}
+
+static lh_code get(struct lh_index_connection *reader, int64_t bucket, lh_str key,
                    struct lh_index_object *object, struct lh_error *err)
 {
-    LH_TRY(need(reader, &reader->get,
-                "SELECT " LH_ROW_COLUMNS ", b.sums, b.sums_sum, b.payload"
-                " FROM objects o LEFT JOIN bodies b ON b.id=o.body WHERE o.bucket=?1 AND o.key=?2",
-                err));
-    bind_key(reader->get, bucket, key);
-    lh_code code = step_to_row(reader, reader->get, err);
+    sqlite3_stmt *statement;
+    LH_TRY(lh_index_statement(reader, LH_SQL_GET, &statement, err));
+    lh_index_bind_key(statement, bucket, key);
+    lh_code code = step_to_row(reader, statement, err);
     if (code == LH_OK)
-        code = read_object(reader->get, bucket, object, err);
-    sqlite3_reset(reader->get);
+        code = read_object(statement, bucket, object, err);
+    lh_index_done(statement);
     return code;
 }
 
 lh_code lh_index_get(struct lh_index *index, int64_t bucket, lh_str key,
                      struct lh_index_object *ret_object, struct lh_error *err)
 {
-    struct lh_index_reader *reader;
-    LH_TRY(take_reader(index, &reader, err));
+    struct lh_index_connection *reader;
+    LH_TRY(lh_index_take_reader(index, &reader, err));
     struct lh_index_object object = {0};
     lh_code code = get(reader, bucket, key, &object, err);
-    give_reader(index, reader);
+    lh_index_give_reader(index, reader);
+    if (code == LH_OK)
+        *ret_object = object;
+    else
+        lh_index_object_deinit(&object);
+    return code;
+}
+
+/* ---- bodies ---- */
+
+static lh_code get_body(struct lh_index_connection *reader, uint64_t body, uint64_t size,
+                        bool in_file, struct lh_index_object *object, struct lh_error *err)
+{
+    sqlite3_stmt *statement;
+    bool found = false;
+    LH_TRY(lh_index_statement(reader, LH_SQL_GET_BODY, &statement, err));
+    sqlite3_bind_int64(statement, 1, (int64_t)body);
+    lh_code code = lh_index_step(reader, statement, "look up a body", &found, err);
+    if (code == LH_OK)
+        code = found ? lh_index_body_read(statement, 0, body, size, in_file, object, err)
+                     : lh_fail(err, LH_CORRUPT, "the object's body is missing in the index");
+    lh_index_done(statement);
+    return code;
+}
+
+lh_code lh_index_get_body(struct lh_index *index, uint64_t body, uint64_t size, bool in_file,
+                          struct lh_index_object *ret_object, struct lh_error *err)
+{
+    struct lh_index_connection *reader;
+    LH_TRY(lh_index_take_reader(index, &reader, err));
+    struct lh_index_object object = {0};
+    lh_code code = get_body(reader, body, size, in_file, &object, err);
+    lh_index_give_reader(index, reader);
     if (code == LH_OK)
         *ret_object = object;
     else
@@ -233,19 +251,19 @@ lh_code lh_index_get(struct lh_index *index, int64_t bucket, lh_str key,
 lh_code lh_index_has_body(struct lh_index *index, uint64_t body, bool *ret_known,
                           struct lh_error *err)
 {
-    struct lh_index_reader *reader;
-    LH_TRY(take_reader(index, &reader, err));
-    lh_code code = need(reader, &reader->has_body, "SELECT 1 FROM bodies WHERE id=?1", err);
+    struct lh_index_connection *reader;
+    LH_TRY(lh_index_take_reader(index, &reader, err));
+    sqlite3_stmt *statement;
+    bool known = false;
+    lh_code code = lh_index_statement(reader, LH_SQL_HAS_BODY, &statement, err);
     if (code == LH_OK) {
-        sqlite3_bind_int64(reader->has_body, 1, (int64_t)body);
-        int result = sqlite3_step(reader->has_body);
-        if (result == SQLITE_ROW || result == SQLITE_DONE)
-            *ret_known = result == SQLITE_ROW;
-        else
-            code = lh_index_fail(reader->db, "look up a body", err);
-        sqlite3_reset(reader->has_body);
+        sqlite3_bind_int64(statement, 1, (int64_t)body);
+        code = lh_index_step(reader, statement, "look up a body", &known, err);
+        lh_index_done(statement);
     }
-    give_reader(index, reader);
+    lh_index_give_reader(index, reader);
+    if (code == LH_OK)
+        *ret_known = known;
     return code;
 }
 
@@ -254,19 +272,19 @@ lh_code lh_index_has_body(struct lh_index *index, uint64_t body, bool *ret_known
 lh_code lh_index_walk_begin(struct lh_index *index, int64_t bucket, struct lh_index_walk **ret_walk,
                             struct lh_error *err)
 {
-    struct lh_index_reader *reader;
-    LH_TRY(take_reader(index, &reader, err));
-    lh_code code = need(
-        reader, &reader->walk,
-        "SELECT " LH_ROW_COLUMNS " FROM objects o WHERE bucket=?1 AND key>=?2 ORDER BY key", err);
+    struct lh_index_connection *reader;
+    sqlite3_stmt *statement = NULL;
+    LH_TRY(lh_index_take_reader(index, &reader, err));
+    lh_code code = lh_index_statement(reader, LH_SQL_WALK, &statement, err);
     if (code == LH_OK)
         code = lh_index_exec(reader->db, "BEGIN", err);
     if (code != LH_OK) {
-        give_reader(index, reader);
+        lh_index_give_reader(index, reader);
         return code;
     }
     struct lh_index_walk *walk = lh_calloc(1, sizeof(*walk));
-    *walk = (struct lh_index_walk){.index = index, .reader = reader, .bucket = bucket};
+    *walk = (struct lh_index_walk){
+        .index = index, .reader = reader, .statement = statement, .bucket = bucket};
     walk->at_end = true; /* until the first seek */
     *ret_walk = walk;
     return LH_OK;
@@ -274,7 +292,7 @@ lh_code lh_index_walk_begin(struct lh_index *index, int64_t bucket, struct lh_in
 
 lh_code lh_index_walk_seek(struct lh_index_walk *walk, lh_str from, struct lh_error *err)
 {
-    sqlite3_stmt *statement = walk->reader->walk;
+    sqlite3_stmt *statement = walk->statement;
     sqlite3_reset(statement);
     sqlite3_bind_int64(statement, 1, walk->bucket);
     /* Copied: the caller's key may be gone at the next step. An empty one must not become NULL. */
@@ -293,8 +311,8 @@ lh_code lh_index_walk_next(struct lh_index_walk *walk, lh_str *ret_key,
         return LH_OK;
     }
     int result;
-    while ((result = sqlite3_step(walk->reader->walk)) == SQLITE_ROW) {
-        lh_index_row_read(walk->reader->walk, walk->bucket, ret_key, ret_row);
+    while ((result = sqlite3_step(walk->statement)) == SQLITE_ROW) {
+        lh_index_row_read(walk->statement, walk->bucket, ret_key, ret_row);
         if (ret_key->len > 0 && ret_key->len <= LH_STORE_KEY_MAX)
             return LH_OK; /* others are damage that no request can name */
     }
@@ -309,9 +327,9 @@ void lh_index_walk_end(struct lh_index_walk *walk)
 {
     if (!walk)
         return;
-    sqlite3_reset(walk->reader->walk);
+    lh_index_done(walk->statement);
     struct lh_error ignored = LH_ERROR_INIT;
     LH_IGNORE(lh_index_exec(walk->reader->db, "COMMIT", &ignored), "it has changed nothing");
-    give_reader(walk->index, walk->reader);
+    lh_index_give_reader(walk->index, walk->reader);
     free(walk);
 }

@@ -17,12 +17,19 @@
 /* Pages that change often are written home once for all their changes in the log: the longer the
  * log, the less is written; the longer takes a start after a crash. 32 MiB are read in some 50 ms.
  */
-enum { LOG_BYTES_DUE = 32 << 20 };
+enum { LOG_BYTES_DUE = 32 << 20, ROUND_MS = 3600 * 1000 };
 
 bool lh_keeper_checkpoint_due(const struct lh_store *store)
 {
     uint64_t due = store->options.tend_by_hand ? 1 : LOG_BYTES_DUE;
     return lh_index_log_bytes(store->index) >= due;
+}
+
+void lh_store_wake_keeper(struct lh_store *store)
+{
+    lh_mutex_lock(&store->mutex);
+    lh_keeper_wake(store);
+    lh_mutex_unlock(&store->mutex);
 }
 
 void lh_keeper_wake(struct lh_store *store)
@@ -81,10 +88,12 @@ static void checkpoint(struct lh_store *store)
 
 bool lh_store_tend(struct lh_store *store)
 {
+    bool more = lh_store_dismantle(store);
+    more = lh_store_live(store) || more;
     remove_doomed(store);
     if (lh_keeper_checkpoint_due(store) && !atomic_load(&store->read_only))
         checkpoint(store);
-    return sweep(store);
+    return sweep(store) || more;
 }
 
 static void *keeper_main(void *arg)
@@ -97,7 +106,8 @@ static void *keeper_main(void *arg)
         bool more = lh_store_tend(store);
         lh_mutex_lock(&store->mutex);
         while (!more && !store->work_to_do && !store->stopping)
-            lh_cond_wait_until(&store->keeper_wake, &store->mutex, LH_NO_DEADLINE);
+            more = !lh_cond_wait_until(&store->keeper_wake, &store->mutex,
+                                       lh_deadline_in_ms(ROUND_MS));
     }
     lh_mutex_unlock(&store->mutex);
     return NULL;

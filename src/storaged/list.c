@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "storaged/list.h"
 #include "storaged/store_private.h"
 
 /* ---- cursors ---- */
@@ -74,14 +75,7 @@ lh_code lh_cursor_decode(lh_str text, lh_str prefix, lh_str delimiter, struct lh
 
 /* ---- positions ---- */
 
-/* A place in the order of keys; one byte longer than a key for "just after this key". */
-struct position {
-    size_t len;
-    char bytes[LH_STORE_KEY_MAX + 1];
-};
-
-/* The first string after all that begin with `prefix`; false when there is none. */
-static bool after_prefix(lh_str prefix, struct position *ret)
+bool lh_position_after_prefix(lh_str prefix, struct lh_position *ret)
 {
     size_t len = prefix.len;
     while (len > 0 && (unsigned char)prefix.ptr[len - 1] == 0xff)
@@ -95,20 +89,19 @@ static bool after_prefix(lh_str prefix, struct position *ret)
 }
 
 /* The first string after this one. */
-static void after_key(lh_str key, struct position *ret)
+static void after_key(lh_str key, struct lh_position *ret)
 {
     memcpy(ret->bytes, key.ptr, key.len);
     ret->bytes[key.len] = '\0';
     ret->len = key.len + 1;
 }
 
-static bool begins_with(lh_str key, lh_str prefix)
+bool lh_begins_with(lh_str key, lh_str prefix)
 {
     return lh_str_eq(lh_str_of(key.ptr, key.len < prefix.len ? key.len : prefix.len), prefix);
 }
 
-/* The key up to and with its first delimiter behind the prefix; LH_STR_NONE if it has none. */
-static lh_str common_prefix(lh_str key, lh_str prefix, lh_str delimiter)
+lh_str lh_common_prefix(lh_str key, lh_str prefix, lh_str delimiter)
 {
     if (delimiter.len == 0)
         return LH_STR_NONE;
@@ -132,9 +125,14 @@ struct page {
 
 /* Where the page begins; false when nothing can follow. */
 static bool first_position(const struct lh_list_options *options, const struct lh_cursor *cursor,
-                           struct position *ret)
+                           struct lh_position *ret)
 {
     lh_str last = lh_str_of(cursor->position, cursor->len);
+    if (cursor->len == 0 && lh_str_compare(options->after, options->prefix) >= 0 &&
+        options->after.len > 0) {
+        after_key(options->after, ret);
+        return true;
+    }
     if (cursor->len == 0) {
         if (options->prefix.len > 0)
             memcpy(ret->bytes, options->prefix.ptr, options->prefix.len);
@@ -142,7 +140,7 @@ static bool first_position(const struct lh_list_options *options, const struct l
         return true;
     }
     if (cursor->kind == LH_CURSOR_PREFIX)
-        return after_prefix(last, ret);
+        return lh_position_after_prefix(last, ret);
     after_key(last, ret);
     return true;
 }
@@ -158,14 +156,21 @@ static void emit(struct page *page, enum lh_cursor_kind kind, lh_str name,
                  page->count == page->options->limit;
 }
 
-/* Emits a common prefix and jumps behind it. *ret_end: no key lies behind it. */
-static lh_code emit_prefix(struct page *page, lh_str prefix, bool *ret_end, struct lh_error *err)
+/* Goes on behind all keys with this common prefix. *ret_end: there are none. */
+static lh_code jump_behind(struct page *page, lh_str prefix, bool *ret_end, struct lh_error *err)
 {
-    struct position behind;
-    emit(page, LH_CURSOR_PREFIX, prefix, NULL, false);
-    *ret_end = !after_prefix(lh_str_of(page->last.position, page->last.len), &behind);
+    struct lh_position behind;
+    *ret_end = !lh_position_after_prefix(prefix, &behind);
     return *ret_end ? LH_OK
                     : lh_index_walk_seek(page->walk, lh_str_of(behind.bytes, behind.len), err);
+}
+
+/* S3's start-after and marker: a common prefix that does not lie behind it was on the page before,
+ * even if some of its keys do. */
+static bool is_before_start(const struct lh_list_options *options, lh_str common)
+{
+    return options->cursor.len == 0 && options->after.len > 0 &&
+           lh_str_compare(common, options->after) <= 0;
 }
 
 /* Fills the page. *ret_more: it is full and another entry follows. */
@@ -177,15 +182,20 @@ static lh_code fill(struct page *page, bool *ret_more, struct lh_error *err)
         lh_str key;
         struct lh_index_row row;
         LH_TRY(lh_index_walk_next(page->walk, &key, &row, err));
-        if (!key.ptr || !begins_with(key, options->prefix))
+        if (!key.ptr || !lh_begins_with(key, options->prefix))
             break;
         if (page->full) {
             *ret_more = true;
             return LH_OK;
         }
-        lh_str common = common_prefix(key, options->prefix, options->delimiter);
+        lh_str common = lh_common_prefix(key, options->prefix, options->delimiter);
         if (common.ptr) {
-            LH_TRY(emit_prefix(page, common, &end, err));
+            struct lh_position name;
+            memcpy(name.bytes, common.ptr, common.len); /* the jump moves the walk */
+            common.ptr = name.bytes;
+            if (!is_before_start(options, common))
+                emit(page, LH_CURSOR_PREFIX, common, NULL, false);
+            LH_TRY(jump_behind(page, common, &end, err));
             continue;
         }
         if (row.damaged)
@@ -196,7 +206,7 @@ static lh_code fill(struct page *page, bool *ret_more, struct lh_error *err)
     return LH_OK;
 }
 
-static lh_code check_part(const char *what, lh_str text, struct lh_error *err)
+lh_code lh_list_check_part(const char *what, lh_str text, struct lh_error *err)
 {
     if (text.len > LH_STORE_KEY_MAX)
         return lh_fail(err, LH_INVALID, "the %s has %zu bytes, at most %d are possible", what,
@@ -211,14 +221,15 @@ lh_code lh_store_list(struct lh_store *store, const struct lh_list_options *opti
                       struct lh_error *err)
 {
     LH_CHECK(options->limit > 0);
-    LH_TRY(check_part("prefix", options->prefix, err));
-    LH_TRY(check_part("delimiter", options->delimiter, err));
+    LH_TRY(lh_list_check_part("prefix", options->prefix, err));
+    LH_TRY(lh_list_check_part("delimiter", options->delimiter, err));
+    LH_TRY(lh_list_check_part("start", options->after, err));
     struct page page = {.store = store, .options = options, .visit = visit, .ctx = ctx};
     struct lh_cursor cursor = {0};
     if (options->cursor.len > 0)
         LH_TRY(
             lh_cursor_decode(options->cursor, options->prefix, options->delimiter, &cursor, err));
-    struct position first;
+    struct lh_position first;
     bool more = false;
     if (first_position(options, &cursor, &first)) {
         LH_TRY(lh_index_walk_begin(store->index, options->bucket, &page.walk, err));

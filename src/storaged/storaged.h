@@ -54,6 +54,9 @@ struct lh_store_options {
     uint64_t upload_budget_bytes; /* memory of all uploads in flight */
     uint64_t inline_bytes_max;    /* objects up to this size live in the index */
     uint64_t reserve_bytes;       /* free disk below which nothing new is taken */
+    uint64_t part_bytes_min;      /* of every part but the last; 0 = LH_PART_BYTES_MIN */
+    int64_t stale_upload_ms;      /* unfinished uploads older than that are aborted; 0 = never */
+    lh_time_ms (*now)(void);      /* NULL = the clock; for tests of what takes days */
     bool tend_by_hand;            /* no background thread: tests call lh_store_tend */
 };
 
@@ -208,8 +211,8 @@ void lh_object_close(struct lh_object *object); /* accepts NULL */
 /* Borrowed until close. */
 struct lh_attributes lh_object_headers(const struct lh_object *object);
 struct lh_attributes lh_object_tags(const struct lh_object *object);
-/* Part `number` of an object that was put in parts: where it lies, and its own checksum.
- * LH_NOT_FOUND. */
+/* Part `index` (from 0, in their order) of an object that was put in parts: its number, where it
+ * lies, and its own checksum. LH_NOT_FOUND. */
 struct lh_object_part {
     uint32_t number;
     uint64_t offset;

@@ -18,7 +18,7 @@
 
 static const uint32_t store_magic = 0x57012a6e;
 
-enum { FORMAT_VERSION = 1, FORMAT_BYTES_MAX = 4096 };
+enum { FORMAT_VERSION = 2, FORMAT_BYTES_MAX = 4096 };
 #define FORMAT_HEAD "lakehouse object store, format "
 
 /* ---- keys ---- */
@@ -36,6 +36,26 @@ lh_code lh_store_check_key(lh_str key, struct lh_error *err)
     if (!lh_utf8_valid(key))
         return lh_fail(err, LH_INVALID_KEY, "the object key is not UTF-8");
     return LH_OK;
+}
+
+lh_code lh_store_check_type(lh_str type, struct lh_error *err)
+{
+    if (type.len >= LH_STORE_TYPE_SIZE)
+        return lh_fail(err, LH_INVALID, "the content type has %zu bytes, at most %d are possible",
+                       type.len, LH_STORE_TYPE_SIZE - 1);
+    for (size_t i = 0; i < type.len; i++) {
+        if ((unsigned char)type.ptr[i] < ' ' || (unsigned char)type.ptr[i] > '~')
+            return lh_fail(err, LH_INVALID, "the content type has a byte that is not ASCII text");
+    }
+    return LH_OK;
+}
+
+void lh_store_take_type(lh_str type, char out[LH_STORE_TYPE_SIZE])
+{
+    if (type.len == 0)
+        type = LH_STR("application/octet-stream");
+    memcpy(out, type.ptr, type.len);
+    out[type.len] = '\0';
 }
 
 /* ---- read-only mode ---- */
@@ -165,9 +185,77 @@ void lh_store_damaged(struct lh_store *store, void (*visit)(void *ctx, lh_str ke
 {
     LH_CHECK_MAGIC(store, store_magic);
     lh_mutex_lock(&store->mutex);
-    for (size_t i = 0; i < store->damaged_count && i < LH_STORE_DAMAGED_NAMES_MAX; i++)
-        visit(ctx, lh_str_of(store->damaged[i].key, store->damaged[i].key_len));
+    for (size_t i = 0; i < store->damaged_count && i < LH_STORE_DAMAGED_NAMES_MAX; i++) {
+        const struct lh_damaged *damaged = &store->damaged[i];
+        lh_str key = lh_str_of(damaged->key, damaged->key_len);
+        char bucket[LH_BUCKET_NAME_SIZE];
+        if (damaged->bucket == LH_BUCKET_LAKE || !lh_bucket_name(store, damaged->bucket, bucket)) {
+            visit(ctx, key);
+            continue;
+        }
+        LH_AUTO_FREE char *name = lh_asprintf("%s/%.*s", bucket, LH_FMT(key));
+        visit(ctx, lh_str_from(name));
+    }
     lh_mutex_unlock(&store->mutex);
+}
+
+/* ---- files to remove, parts to keep ---- */
+
+void lh_store_doom_file(struct lh_store *store, uint64_t body)
+{
+    lh_mutex_lock(&store->mutex);
+    store->doomed = lh_grow(store->doomed, &store->doomed_capacity, store->doomed_count + 1,
+                            sizeof(*store->doomed));
+    store->doomed[store->doomed_count++] = body;
+    lh_mutex_unlock(&store->mutex);
+}
+
+static struct lh_pin *find_pin(struct lh_store *store, uint64_t list)
+{
+    for (size_t i = 0; i < store->pin_count; i++) {
+        if (store->pins[i].list == list)
+            return &store->pins[i];
+    }
+    return NULL;
+}
+
+void lh_store_pin(struct lh_store *store, uint64_t list)
+{
+    lh_mutex_lock(&store->mutex);
+    struct lh_pin *pin = find_pin(store, list);
+    if (!pin) {
+        store->pins =
+            lh_grow(store->pins, &store->pin_capacity, store->pin_count + 1, sizeof(*store->pins));
+        pin = &store->pins[store->pin_count++];
+        *pin = (struct lh_pin){.list = list};
+    }
+    pin->count++;
+    lh_mutex_unlock(&store->mutex);
+}
+
+void lh_store_unpin(struct lh_store *store, uint64_t list)
+{
+    lh_mutex_lock(&store->mutex);
+    struct lh_pin *pin = find_pin(store, list);
+    LH_CHECK(pin);
+    if (--pin->count == 0) {
+        *pin = store->pins[--store->pin_count];
+        lh_keeper_wake(store);
+    }
+    lh_mutex_unlock(&store->mutex);
+}
+
+bool lh_store_is_pinned(struct lh_store *store, uint64_t list)
+{
+    lh_mutex_lock(&store->mutex);
+    bool pinned = find_pin(store, list) != NULL;
+    lh_mutex_unlock(&store->mutex);
+    return pinned;
+}
+
+lh_time_ms lh_store_now(const struct lh_store *store)
+{
+    return store->options.now ? store->options.now() : lh_now_ms();
 }
 
 /* ---- figures ---- */
@@ -177,10 +265,9 @@ void lh_store_stats(struct lh_store *store, struct lh_store_stats *ret)
     LH_CHECK_MAGIC(store, store_magic);
     struct lh_index_disk_stats disk;
     lh_index_disk_stats(store->index, &disk);
-    struct lh_index_totals totals = lh_index_totals(store->index);
     struct lh_store_stats stats = {
-        .objects = totals.objects,
-        .bytes = totals.bytes,
+        .objects = atomic_load(&store->objects),
+        .bytes = atomic_load(&store->bytes),
         .groups = atomic_load(&store->groups),
         .group_requests = atomic_load(&store->group_requests),
         .fsyncs = atomic_load(&store->sync_count) + disk.sync_count,
@@ -276,10 +363,11 @@ static lh_code open_folder(struct lh_store *store, struct lh_error *err)
     bool is_new = version == 0;
     LH_TRY(open_data(store, is_new, err));
     LH_TRY(lh_index_open(store->dir, !is_new, &store->index, err));
-    if (!is_new)
+    LH_TRY(lh_buckets_load(store, err));
+    if (version == FORMAT_VERSION)
         return LH_OK;
-    /* Last: its presence says that all the rest is there. */
-    static const char text[] = FORMAT_HEAD "1\n"
+    /* Last: it says that all the rest is there, and of this format. */
+    static const char text[] = FORMAT_HEAD "2\n"
                                            "Do not change anything in this folder by hand.\n";
     return lh_write_file_durable(format, text, sizeof(text) - 1, 0600, err);
 }
@@ -304,6 +392,7 @@ lh_code lh_store_open(const struct lh_store_options *options, struct lh_store **
     store->lock_fd = -1;
     store->data_fd = -1;
     store->queue_end = &store->queue;
+    LH_CHECK(pthread_rwlock_init(&store->buckets.lock, NULL) == 0);
     lh_mutex_init(&store->turn);
     lh_mutex_init(&store->mutex);
     lh_cond_init(&store->committer_wake);
@@ -335,6 +424,8 @@ void lh_store_close(struct lh_store *store)
         free(store->damaged[i].key);
     free(store->damaged);
     free(store->doomed);
+    free(store->pins);
+    lh_buckets_free(store);
     free(store->dir);
     pthread_cond_destroy(&store->keeper_wake);
     pthread_cond_destroy(&store->committer_wake);

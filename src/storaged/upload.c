@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/thread.h"
+#include "storaged/attributes.h"
+#include "storaged/multipart.h"
 
 static const uint32_t upload_magic = 0x0b10ad00;
 
@@ -31,9 +33,18 @@ struct lh_upload {
     bool has_sha256;
     uint8_t want_md5[LH_MD5_SIZE];
     uint8_t want_sha256[LH_SHA256_SIZE];
+    struct lh_checksum want_checksum; /* kind NONE = any */
+    char *headers;                    /* encoded, NULL = none */
+    size_t headers_len;
+    char *tags;
+    size_t tags_len;
+    char *upload_id; /* NULL = an object, else part `part_number` of that upload */
+    uint32_t part_number;
 
     struct lh_digest *md5;
-    struct lh_digest *sha256; /* NULL when nobody asks for it */
+    struct lh_digest *sha256;           /* NULL when nobody asks for it */
+    struct lh_checksummer *checksummer; /* the same */
+    enum lh_checksum_kind checksum;
     char *window;
     size_t window_bytes; /* what the budget gave */
     size_t filled;
@@ -82,23 +93,11 @@ static void give_budget(struct lh_store *store, size_t bytes)
     lh_mutex_unlock(&store->mutex);
 }
 
-static lh_code check_content_type(lh_str type, struct lh_error *err)
-{
-    if (type.len >= LH_STORE_TYPE_SIZE)
-        return lh_fail(err, LH_INVALID, "the content type has %zu bytes, at most %d are possible",
-                       type.len, LH_STORE_TYPE_SIZE - 1);
-    for (size_t i = 0; i < type.len; i++) {
-        if ((unsigned char)type.ptr[i] < ' ' || (unsigned char)type.ptr[i] > '~')
-            return lh_fail(err, LH_INVALID, "the content type has a byte that is not ASCII text");
-    }
-    return LH_OK;
-}
-
 static lh_code check_begin(struct lh_store *store, const struct lh_upload_options *options,
                            struct lh_error *err)
 {
     LH_TRY(lh_store_check_key(options->key, err));
-    LH_TRY(check_content_type(options->content_type, err));
+    LH_TRY(lh_store_check_type(options->content_type, err));
     if (options->length > 0 && (uint64_t)options->length > store->options.object_bytes_max)
         return lh_fail(err, LH_TOO_LARGE,
                        "an object of %" PRId64 " bytes, at most %" PRIu64 " are possible",
@@ -120,32 +119,69 @@ static void set_wanted(struct lh_upload *upload, const struct lh_upload_options 
     }
 }
 
+/* The checksum of a part is the upload's: parts of another could not become one object. */
+static lh_code choose_checksum(struct lh_store *store, const struct lh_upload_options *options,
+                               enum lh_checksum_kind *ret_kind, struct lh_error *err)
+{
+    *ret_kind = options->checksum;
+    if (!options->upload_id)
+        return LH_OK;
+    if (options->part_number < 1 || options->part_number > LH_PARTS_MAX)
+        return lh_fail(err, LH_INVALID, "part numbers are from 1 to %d", LH_PARTS_MAX);
+    struct lh_index_upload upload;
+    LH_TRY(lh_index_upload(store->index, options->bucket, options->key, options->upload_id, &upload,
+                           err));
+    if (upload.info.checksum == LH_CHECKSUM_NONE)
+        return LH_OK;
+    if (options->checksum != LH_CHECKSUM_NONE && options->checksum != upload.info.checksum)
+        return lh_fail(err, LH_INVALID, "the upload was begun for checksums of kind %s",
+                       lh_checksum_name(upload.info.checksum));
+    *ret_kind = upload.info.checksum;
+    return LH_OK;
+}
+
+/* Copies what the options borrow. A failure leaves the rest to lh_upload_free. */
+static lh_code take_options(struct lh_upload *upload, const struct lh_upload_options *options,
+                            struct lh_error *err)
+{
+    upload->bucket = options->bucket;
+    upload->key = lh_strndup(options->key.ptr, options->key.len);
+    upload->key_len = options->key.len;
+    lh_store_take_type(options->content_type, upload->content_type);
+    upload->condition = options->condition;
+    upload->length = options->length;
+    upload->md5 = lh_digest_new(LH_DIGEST_MD5);
+    set_wanted(upload, options);
+    LH_TRY(choose_checksum(upload->store, options, &upload->checksum, err));
+    if (upload->checksum != LH_CHECKSUM_NONE)
+        upload->checksummer = lh_checksummer_new(upload->checksum);
+    if (options->upload_id) {
+        upload->upload_id = lh_strdup(options->upload_id);
+        upload->part_number = options->part_number;
+        return LH_OK;
+    }
+    LH_TRY(lh_attributes_encode_headers(options->headers, &upload->headers, &upload->headers_len,
+                                        err));
+    return lh_attributes_encode_tags(options->tags, &upload->tags, &upload->tags_len, err);
+}
+
 lh_code lh_upload_begin(struct lh_store *store, const struct lh_upload_options *options,
                         struct lh_upload **ret_upload, struct lh_error *err)
 {
     LH_TRY(check_begin(store, options, err));
     size_t bytes = window_bytes(store, options->length);
     LH_TRY(take_budget(store, bytes, err));
-    char *window = lh_try_malloc(bytes, 1);
-    if (!window) {
-        give_budget(store, bytes);
-        return lh_fail(err, LH_NO_MEMORY, "no memory for an upload");
-    }
     struct lh_upload *upload = lh_calloc(1, sizeof(*upload));
     upload->magic = upload_magic;
     upload->store = store;
-    upload->bucket = options->bucket;
-    upload->key = lh_strndup(options->key.ptr, options->key.len);
-    upload->key_len = options->key.len;
-    lh_str type =
-        options->content_type.len > 0 ? options->content_type : LH_STR("application/octet-stream");
-    memcpy(upload->content_type, type.ptr, type.len);
-    upload->condition = options->condition;
-    upload->length = options->length;
-    upload->md5 = lh_digest_new(LH_DIGEST_MD5);
-    set_wanted(upload, options);
-    upload->window = window;
     upload->window_bytes = bytes;
+    upload->window = lh_try_malloc(bytes, 1);
+    lh_code code = upload->window ? take_options(upload, options, err)
+                                  : lh_fail(err, LH_NO_MEMORY, "no memory for an upload");
+    if (code != LH_OK) {
+        lh_upload_free(upload);
+        return code;
+    }
     *ret_upload = upload;
     return LH_OK;
 }
@@ -201,6 +237,8 @@ lh_code lh_upload_added(struct lh_upload *upload, size_t len, struct lh_error *e
     lh_digest_update(upload->md5, bytes, len);
     if (upload->sha256)
         lh_digest_update(upload->sha256, bytes, len);
+    if (upload->checksummer)
+        lh_checksummer_update(upload->checksummer, bytes, len);
     upload->filled += len;
     upload->size += len;
     if (upload->size > upload->store->options.object_bytes_max)
@@ -213,6 +251,17 @@ lh_code lh_upload_added(struct lh_upload *upload, size_t len, struct lh_error *e
 }
 
 /* ---- commit ---- */
+
+lh_code lh_upload_expect(struct lh_upload *upload, const struct lh_checksum *checksum,
+                         struct lh_error *err)
+{
+    LH_CHECK_MAGIC(upload, upload_magic);
+    if (checksum->kind == LH_CHECKSUM_NONE || checksum->kind != upload->checksum)
+        return lh_fail(err, LH_INVALID, "the upload was not begun for a checksum of kind %s",
+                       lh_checksum_name(checksum->kind));
+    upload->want_checksum = *checksum;
+    return LH_OK;
+}
 
 static lh_code check_digests(struct lh_upload *upload, char ret_etag[LH_STORE_ETAG_SIZE],
                              struct lh_error *err)
@@ -227,7 +276,7 @@ static lh_code check_digests(struct lh_upload *upload, char ret_etag[LH_STORE_ET
     if (upload->sha256) {
         uint8_t sha256[LH_SHA256_SIZE];
         lh_digest_final(upload->sha256, sha256);
-        if (memcmp(sha256, upload->want_sha256, sizeof(sha256)) != 0)
+        if (upload->has_sha256 && memcmp(sha256, upload->want_sha256, sizeof(sha256)) != 0)
             return lh_fail(err, LH_BAD_DIGEST,
                            "the body's SHA-256 is another one than the request says");
     }
@@ -235,20 +284,93 @@ static lh_code check_digests(struct lh_upload *upload, char ret_etag[LH_STORE_ET
     return LH_OK;
 }
 
+/* The body's checksum, of kind NONE when nobody asked for one. */
+static lh_code check_checksum(struct lh_upload *upload, struct lh_checksum *ret_sum,
+                              struct lh_error *err)
+{
+    *ret_sum = (struct lh_checksum){.kind = LH_CHECKSUM_NONE};
+    if (!upload->checksummer)
+        return LH_OK;
+    lh_checksummer_final(upload->checksummer, ret_sum);
+    if (upload->want_checksum.kind != LH_CHECKSUM_NONE &&
+        memcmp(ret_sum->bytes, upload->want_checksum.bytes, lh_checksum_size(ret_sum->kind)) != 0)
+        return lh_fail(err, LH_BAD_DIGEST, "the body's %s is another one than the request says",
+                       lh_checksum_name(ret_sum->kind));
+    return LH_OK;
+}
+
 /* The body where it will stay: in the window for the index, or in its file. */
-static lh_code settle(struct lh_upload *upload, struct lh_index_row *row, struct lh_error *err)
+static lh_code settle(struct lh_upload *upload, uint64_t *ret_body, struct lh_error *err)
 {
     struct lh_store *store = upload->store;
     if (!upload->has_file && upload->size <= store->options.inline_bytes_max) {
         sum_window(upload);
-        row->body = atomic_fetch_add(&store->next_body, 1);
+        *ret_body = atomic_fetch_add(&store->next_body, 1);
         return LH_OK;
     }
     if (upload->filled > 0)
         LH_TRY(flush(upload, err));
     LH_TRY(lh_body_publish(store, &upload->file, err));
-    row->in_file = true;
-    row->body = upload->file.id;
+    *ret_body = upload->file.id;
+    return LH_OK;
+}
+
+/* Waits for the commit. The file is the store's when it succeeded, or may have. */
+static lh_code submit(struct lh_upload *upload, struct lh_commit *commit,
+                      const struct lh_index_body *body, const uint64_t *body_id,
+                      struct lh_error *err)
+{
+    commit->err = LH_ERROR_INIT;
+    commit->load = body->payload ? upload->size : 0;
+    commit->files = body_id;
+    commit->file_count = upload->has_file ? 1 : 0;
+    lh_code code = lh_commit_submit(upload->store, commit, err);
+    upload->kept = code == LH_OK || commit->outcome_open;
+    return code;
+}
+
+static lh_code commit_object(struct lh_upload *upload, const struct lh_store_info *info,
+                             const struct lh_index_body *body, uint64_t body_id, bool *ret_created,
+                             struct lh_error *err)
+{
+    struct lh_object_put put = {
+        .commit = {.kind = &lh_object_put_kind},
+        .bucket = upload->bucket,
+        .key = lh_str_of(upload->key, upload->key_len),
+        .condition = upload->condition,
+        .row = {.info = *info,
+                .body = body_id,
+                .in_file = upload->has_file,
+                .has_attributes = upload->headers_len > 0 || upload->tags_len > 0},
+        .body = body,
+        .attributes = {lh_str_of(upload->headers, upload->headers_len),
+                       lh_str_of(upload->tags, upload->tags_len)},
+    };
+    LH_TRY(submit(upload, &put.commit, body, &body_id, err));
+    *ret_created = !put.existed;
+    return LH_OK;
+}
+
+static lh_code commit_part(struct lh_upload *upload, const struct lh_store_info *info,
+                           const struct lh_index_body *body, uint64_t body_id, bool *ret_created,
+                           struct lh_error *err)
+{
+    struct lh_part_put put = {
+        .commit = {.kind = &lh_part_put_kind},
+        .bucket = upload->bucket,
+        .key = lh_str_of(upload->key, upload->key_len),
+        .upload_id = upload->upload_id,
+        .part = {.info = {.number = upload->part_number,
+                          .size = info->size,
+                          .modified_ms = info->modified_ms,
+                          .checksum = info->checksum},
+                 .body = body_id,
+                 .in_file = upload->has_file},
+        .body = body,
+    };
+    memcpy(put.part.info.etag, info->etag, sizeof(put.part.info.etag));
+    LH_TRY(submit(upload, &put.commit, body, &body_id, err));
+    *ret_created = !put.existed;
     return LH_OK;
 }
 
@@ -256,29 +378,21 @@ lh_code lh_upload_commit(struct lh_upload *upload, struct lh_store_info *ret_inf
                          bool *ret_created, struct lh_error *err)
 {
     LH_CHECK_MAGIC(upload, upload_magic);
-    struct lh_commit commit = {
-        .kind = LH_COMMIT_PUT,
-        .bucket = upload->bucket,
-        .key = lh_str_of(upload->key, upload->key_len),
-        .condition = upload->condition,
-        .err = LH_ERROR_INIT,
-    };
-    struct lh_store_info *info = &commit.row.info;
-    LH_TRY(check_digests(upload, info->etag, err));
-    LH_TRY(settle(upload, &commit.row, err));
-    info->size = upload->size;
-    info->modified_ms = lh_now_ms();
-    memcpy(info->content_type, upload->content_type, sizeof(info->content_type));
-    commit.body = (struct lh_index_body){
+    struct lh_store_info info = {.size = upload->size};
+    uint64_t body_id = 0;
+    LH_TRY(check_digests(upload, info.etag, err));
+    LH_TRY(check_checksum(upload, &info.checksum, err));
+    LH_TRY(settle(upload, &body_id, err));
+    info.modified_ms = lh_store_now(upload->store);
+    memcpy(info.content_type, upload->content_type, sizeof(info.content_type));
+    const struct lh_index_body body = {
         .sums = upload->sums,
         .sum_count = upload->sum_count,
-        .payload = commit.row.in_file ? NULL : upload->window,
+        .payload = upload->has_file ? NULL : upload->window,
     };
-    lh_code code = lh_commit_submit(upload->store, &commit, err);
-    upload->kept = code == LH_OK || commit.outcome_open;
-    LH_TRY(code);
-    *ret_info = *info;
-    *ret_created = !commit.existed;
+    LH_TRY(upload->upload_id ? commit_part(upload, &info, &body, body_id, ret_created, err)
+                             : commit_object(upload, &info, &body, body_id, ret_created, err));
+    *ret_info = info;
     return LH_OK;
 }
 
@@ -295,6 +409,10 @@ void lh_upload_free(struct lh_upload *upload)
     give_budget(upload->store, upload->window_bytes);
     lh_digest_free(upload->md5);
     lh_digest_free(upload->sha256);
+    lh_checksummer_free(upload->checksummer);
+    free(upload->headers);
+    free(upload->tags);
+    free(upload->upload_id);
     free(upload->window);
     free(upload->sums);
     free(upload->key);

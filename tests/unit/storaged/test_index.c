@@ -28,7 +28,7 @@ static void put_in(struct lh_index *index, const char *key, const char *text, ui
     struct lh_index_body part = {.sums = &sum, .sum_count = 1, .payload = text};
     assert_int_equal(lh_index_find(index, LH_BUCKET_LAKE, lh_str_from(key), &old, &found, &err),
                      LH_OK);
-    assert_int_equal(lh_index_put(index, LH_BUCKET_LAKE, lh_str_from(key), &row, &part,
+    assert_int_equal(lh_index_put(index, LH_BUCKET_LAKE, lh_str_from(key), &row, &part, NULL,
                                   found ? &old : NULL, &err),
                      LH_OK);
 }
@@ -55,6 +55,21 @@ static void assert_holds(struct lh_index *index, const char *key, const char *te
     lh_index_object_deinit(&object);
 }
 
+static int64_t row_count(struct lh_index *index)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    struct lh_index_walk *walk;
+    struct lh_index_row row;
+    lh_str key;
+    int64_t count = 0;
+    assert_int_equal(lh_index_walk_begin(index, LH_BUCKET_LAKE, &walk, &err), LH_OK);
+    assert_int_equal(lh_index_walk_seek(walk, LH_STR(""), &err), LH_OK);
+    while (lh_index_walk_next(walk, &key, &row, &err) == LH_OK && key.ptr)
+        count++;
+    lh_index_walk_end(walk);
+    return count;
+}
+
 static lh_code head(struct lh_index *index, const char *key)
 {
     struct lh_error err = LH_ERROR_INIT;
@@ -77,12 +92,10 @@ LH_TEST(readers_see_commits_and_nothing_else)
     lh_index_rollback(index);
     assert_holds(index, "a", "one");
     assert_int_equal(head(index, "b"), LH_NOT_FOUND);
-    assert_int_equal(lh_index_totals(index).objects, 1);
-    assert_int_equal(lh_index_totals(index).bytes, 3);
+    assert_int_equal(row_count(index), 1);
     lh_index_close(index);
     index = open_index(dir);
     assert_holds(index, "a", "one");
-    assert_int_equal(lh_index_totals(index).bytes, 3);
     lh_index_close(index);
 }
 
@@ -100,7 +113,7 @@ LH_TEST(a_replaced_body_is_gone)
     assert_false(known);
     assert_int_equal(lh_index_has_body(index, 2, &known, &err), LH_OK);
     assert_true(known);
-    assert_int_equal(lh_index_totals(index).objects, 1);
+    assert_int_equal(row_count(index), 1);
     lh_index_close(index);
 }
 
@@ -372,7 +385,7 @@ LH_TEST(a_crowd)
     atomic_store(&crowd.stop, true);
     pthread_join(checkpointer, NULL);
     assert_int_equal(crowd.broken, 0);
-    assert_int_equal(lh_index_totals(crowd.index).objects, 2 * PAIRS);
+    assert_int_equal(row_count(crowd.index), 2 * PAIRS);
     lh_index_close(crowd.index);
 }
 

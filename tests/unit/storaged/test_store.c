@@ -485,7 +485,7 @@ LH_TEST(newer_and_foreign_folders_are_refused)
     LH_AUTO_TEMP_DIR char *dir = lh_temp_dir();
     char hint[LH_ERROR_HINT_MAX];
     lh_store_close(sample_open(dir));
-    write_text(dir, "FORMAT", "lakehouse object store, format 2\n");
+    write_text(dir, "FORMAT", "lakehouse object store, format 3\n");
     assert_int_equal(open_code(dir, hint), LH_INVALID_CONFIG);
     assert_non_null(strstr(hint, "newer"));
     write_text(dir, "FORMAT", "something else\n");
@@ -495,7 +495,7 @@ LH_TEST(newer_and_foreign_folders_are_refused)
     run_sql(dir, "PRAGMA user_version=99");
     assert_int_equal(open_code(dir, hint), LH_INVALID_CONFIG);
     assert_non_null(strstr(hint, "newer"));
-    run_sql(dir, "PRAGMA user_version=1; PRAGMA application_id=7");
+    run_sql(dir, "PRAGMA user_version=2; PRAGMA application_id=7");
     assert_int_equal(open_code(dir, hint), LH_INVALID_CONFIG);
 }
 
@@ -652,7 +652,11 @@ LH_TEST(damaged_rows_are_never_served)
         "UPDATE objects SET etag = printf('%.200c', 'x')",
         "UPDATE objects SET content_type = 'text/html'",
         "UPDATE objects SET body = body + 1",
-        "UPDATE objects SET in_file = 1",
+        "UPDATE objects SET flags = 1",
+        "UPDATE objects SET flags = 2",
+        "UPDATE objects SET flags = 4",
+        "UPDATE objects SET part_count = 1",
+        "UPDATE objects SET checksum = x'01cbf43926'",
         "UPDATE objects SET modified = modified + 1",
         "UPDATE objects SET sum = sum + 1",
     };
