@@ -49,6 +49,11 @@ bool lh_str_starts(lh_str text, const char *prefix)
     return text.len >= len && (len == 0 || memcmp(text.ptr, prefix, len) == 0);
 }
 
+bool lh_str_starts_nocase(lh_str text, lh_str prefix)
+{
+    return text.len >= prefix.len && lh_str_eq_nocase(lh_str_of(text.ptr, prefix.len), prefix);
+}
+
 bool lh_str_ends(lh_str text, const char *suffix)
 {
     size_t len = strlen(suffix);

@@ -25,6 +25,7 @@ bool lh_str_eq(lh_str a, lh_str b);
 bool lh_str_is(lh_str text, const char *literal);
 bool lh_str_eq_nocase(lh_str a, lh_str b); /* ASCII only */
 bool lh_str_starts(lh_str text, const char *prefix);
+bool lh_str_starts_nocase(lh_str text, lh_str prefix); /* ASCII only */
 bool lh_str_ends(lh_str text, const char *suffix);
 int lh_str_compare(lh_str a, lh_str b); /* by bytes, as memcmp, shorter first */
 lh_str lh_str_trim(lh_str text);        /* spaces and tabs on both sides */

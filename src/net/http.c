@@ -118,11 +118,6 @@ bool lh_http_is_hop_by_hop(lh_str name, lh_str connection)
 
 /* ---- ranges ---- */
 
-static bool starts_nocase(lh_str text, lh_str prefix)
-{
-    return text.len >= prefix.len && lh_str_eq_nocase(lh_str_of(text.ptr, prefix.len), prefix);
-}
-
 /* A position of a range. A number too large for us lies behind the end of any object. */
 static bool position(lh_str text, uint64_t *ret)
 {
@@ -140,7 +135,7 @@ enum lh_range_result lh_http_range(lh_str range, uint64_t size, uint64_t *ret_of
                                    uint64_t *ret_len)
 {
     const lh_str unit = LH_STR("bytes=");
-    if (!starts_nocase(range, unit))
+    if (!lh_str_starts_nocase(range, unit))
         return LH_RANGE_WHOLE;
     lh_str spec = lh_str_trim(lh_str_skip(range, unit.len));
     const char *dash = spec.len > 0 ? memchr(spec.ptr, '-', spec.len) : NULL;
@@ -261,7 +256,7 @@ static unsigned match_range(lh_str range, lh_str type)
     if (!lh_str_ends(range, "/*"))
         return 0;
     size_t prefix = range.len - 1;
-    return type.len > prefix && starts_nocase(type, lh_str_of(range.ptr, prefix)) ? 2 : 0;
+    return type.len > prefix && lh_str_starts_nocase(type, lh_str_of(range.ptr, prefix)) ? 2 : 0;
 }
 
 unsigned lh_http_accept_quality(lh_str accept, const char *media_type)
@@ -283,7 +278,7 @@ unsigned lh_http_accept_quality(lh_str accept, const char *media_type)
         lh_str parameter;
         while (lh_str_next(&item, ';', &parameter)) {
             parameter = lh_str_trim(parameter);
-            if (starts_nocase(parameter, LH_STR("q=")))
+            if (lh_str_starts_nocase(parameter, LH_STR("q=")))
                 quality = parse_quality(lh_str_skip(parameter, 2));
         }
         if (match > best_match || quality > best_quality)

@@ -33,15 +33,11 @@ enum { HOST, CONTENT_LENGTH, TRANSFER_ENCODING }; /* the first three of the tabl
 
 _Static_assert(LH_COUNT(single_headers) <= 32, "the headers seen are kept in 32 bits");
 
-static bool starts_nocase(lh_str text, lh_str prefix)
-{
-    return text.len >= prefix.len && lh_str_eq_nocase(lh_str_of(text.ptr, prefix.len), prefix);
-}
-
 /* The whole x-amz- family is signed or acted on, but for the user's metadata. */
 static bool is_single_amz(lh_str name)
 {
-    return starts_nocase(name, LH_STR("x-amz-")) && !starts_nocase(name, LH_STR("x-amz-meta-"));
+    return lh_str_starts_nocase(name, LH_STR("x-amz-")) &&
+           !lh_str_starts_nocase(name, LH_STR("x-amz-meta-"));
 }
 
 static lh_code check_name(lh_str name, struct lh_error *err)

@@ -7,11 +7,6 @@
 
 enum { ANSWER_BYTES_MAX = 8 << 10 };
 
-static bool starts_nocase(lh_str text, lh_str prefix)
-{
-    return text.len >= prefix.len && lh_str_eq_nocase(lh_str_of(text.ptr, prefix.len), prefix);
-}
-
 static bool is_canned(lh_str name)
 {
     static const char *const all[] = {
@@ -27,7 +22,7 @@ lh_code lh_s3_canned_acl(struct lh_s3 *s3, bool *ret_public_read, struct lh_erro
 {
     lh_str name = lh_http_header(s3->x, "x-amz-acl");
     for (size_t i = 0; i < lh_http_header_count(s3->x); i++)
-        if (starts_nocase(lh_http_header_at(s3->x, i).name, LH_STR("x-amz-grant-")))
+        if (lh_str_starts_nocase(lh_http_header_at(s3->x, i).name, LH_STR("x-amz-grant-")))
             return lh_s3_fail(s3, err, LH_S3_NOT_IMPLEMENTED,
                               "grants are not served: roles and patterns of keys are");
     if (name.ptr != NULL && !is_canned(name))

@@ -25,14 +25,9 @@ static const struct {
     [LH_CHECKSUM_SHA256] = {HEADER_PREFIX "sha256", "ChecksumSHA256"},
 };
 
-static bool has_prefix_nocase(lh_str text, lh_str prefix)
-{
-    return text.len >= prefix.len && lh_str_eq_nocase(lh_str_of(text.ptr, prefix.len), prefix);
-}
-
 enum lh_checksum_kind lh_s3_checksum_of_header(lh_str name)
 {
-    if (!has_prefix_nocase(name, LH_STR(HEADER_PREFIX)))
+    if (!lh_str_starts_nocase(name, LH_STR(HEADER_PREFIX)))
         return LH_CHECKSUM_NONE;
     return lh_checksum_parse(lh_str_skip(name, sizeof(HEADER_PREFIX) - 1));
 }
@@ -94,7 +89,7 @@ static lh_code take_checksums(struct lh_s3 *s3, struct lh_checksum *checksum, st
 {
     for (size_t i = 0; i < lh_http_header_count(s3->x); i++) {
         struct lh_http_header header = lh_http_header_at(s3->x, i);
-        if (has_prefix_nocase(header.name, LH_STR(HEADER_PREFIX)) &&
+        if (lh_str_starts_nocase(header.name, LH_STR(HEADER_PREFIX)) &&
             !is_about_checksums(header.name))
             LH_TRY(take_checksum(s3, &header, checksum, err));
     }

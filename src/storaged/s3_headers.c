@@ -19,37 +19,21 @@ enum {
 
 /* ---- what is not served ---- */
 
-static bool starts_nocase(lh_str text, lh_str prefix)
-{
-    return text.len >= prefix.len && lh_str_eq_nocase(lh_str_of(text.ptr, prefix.len), prefix);
-}
-
-static bool is_one_of(lh_str word, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (lh_str_is(word, list[i]))
-            return true;
-    return false;
-}
-
-/* Each object belongs to its bucket and is private: the canned lists that clients send by habit are
- * accepted, since what they would add is more access and never less. */
+/* An object is as its bucket. Clients say "private" by habit, whatever the bucket is. */
 static lh_code check_acl(struct lh_s3 *s3, struct lh_error *err)
 {
-    static const char *const canned[] = {
-        "private",       "public-read",       "public-read-write",        "authenticated-read",
-        "aws-exec-read", "bucket-owner-read", "bucket-owner-full-control"};
-    lh_str acl = lh_http_header(s3->x, "x-amz-acl");
-    if (!acl.ptr || is_one_of(acl, canned, LH_COUNT(canned)))
-        return LH_OK;
-    return lh_s3_fail(s3, err, LH_S3_INVALID_ARGUMENT, "x-amz-acl: %.*s", LH_FMT(acl));
+    bool public_read = false;
+    LH_TRY(lh_s3_canned_acl(s3, &public_read, err));
+    if (public_read && !s3->bucket.public_read)
+        return lh_s3_fail(s3, err, LH_S3_NOT_IMPLEMENTED,
+                          "an object is as public as its bucket, which is private");
+    return LH_OK;
 }
 
 static lh_code check_storage_class(struct lh_s3 *s3, struct lh_error *err)
 {
-    static const char *const served[] = {"STANDARD", "REDUCED_REDUNDANCY"};
     lh_str name = lh_http_header(s3->x, "x-amz-storage-class");
-    if (!name.ptr || is_one_of(name, served, LH_COUNT(served)))
+    if (!name.ptr || lh_str_is(name, "STANDARD") || lh_str_is(name, "REDUCED_REDUNDANCY"))
         return LH_OK;
     return lh_s3_fail(s3, err, LH_S3_INVALID_STORAGE_CLASS, "x-amz-storage-class: %.*s",
                       LH_FMT(name));
@@ -58,18 +42,14 @@ static lh_code check_storage_class(struct lh_s3 *s3, struct lh_error *err)
 lh_code lh_s3_refuse_headers(struct lh_s3 *s3, struct lh_error *err)
 {
     static const lh_str refused[] = {
-        LH_STR("x-amz-server-side-encryption"),
-        LH_STR("x-amz-copy-source-server-side-encryption"),
-        LH_STR("x-amz-grant-"),
-        LH_STR("x-amz-object-lock-"),
-        LH_STR("x-amz-website-redirect-location"),
-        LH_STR("x-amz-write-offset-bytes"),
-        LH_STR("content-range"),
+        LH_STR("x-amz-server-side-encryption"), LH_STR("x-amz-copy-source-server-side-encryption"),
+        LH_STR("x-amz-object-lock-"),           LH_STR("x-amz-website-redirect-location"),
+        LH_STR("x-amz-write-offset-bytes"),     LH_STR("content-range"),
     };
     for (size_t i = 0; i < lh_http_header_count(s3->x); i++) {
         struct lh_http_header header = lh_http_header_at(s3->x, i);
         for (size_t k = 0; k < LH_COUNT(refused); k++)
-            if (starts_nocase(header.name, refused[k]))
+            if (lh_str_starts_nocase(header.name, refused[k]))
                 return lh_s3_fail(s3, err, LH_S3_NOT_IMPLEMENTED,
                                   "A header you provided implies functionality that is not "
                                   "implemented: %.*s",
@@ -129,7 +109,7 @@ struct keeper {
 
 static void keep(struct keeper *keeper, const struct lh_http_header *header)
 {
-    bool meta = starts_nocase(header->name, LH_STR(META_PREFIX));
+    bool meta = lh_str_starts_nocase(header->name, LH_STR(META_PREFIX));
     lh_str value = header->value;
     if (!meta && !is_kept(header->name))
         return;

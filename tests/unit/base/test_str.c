@@ -38,6 +38,8 @@ LH_TEST(starts_ends_trim_skip)
     assert_true(lh_str_starts(LH_STR("abc"), ""));
     assert_true(lh_str_starts(LH_STR_NONE, ""));
     assert_false(lh_str_starts(LH_STR("a"), "ab"));
+    assert_true(lh_str_starts_nocase(LH_STR("X-Amz-Meta-A"), LH_STR("x-amz-meta-")));
+    assert_false(lh_str_starts_nocase(LH_STR("x-amz"), LH_STR("x-amz-")));
     assert_true(lh_str_ends(LH_STR("a.csv"), ".csv"));
     assert_false(lh_str_ends(LH_STR("csv"), ".csv"));
     assert_true(lh_str_is(lh_str_trim(LH_STR(" \t a b\t ")), "a b"));
