@@ -22,7 +22,7 @@ static const struct lh_cli_command commands[] = {
     {"ingest", "FILE", "put a CSV, JSON or Parquet file into a dataset", lh_cmd_ingest},
     {"sql", "[SQL | -f FILE | -]", "ask a question", lh_cmd_sql},
     {"health", "", "how every service is", lh_cmd_health},
-    {"config", "check | show | init [FILE] | document", "look at the configuration", lh_cmd_config},
+    {"config", "check | show | init [FILE] | keys new | document", "look at the configuration", lh_cmd_config},
     {"demo", "", "a million rows in, SQL out, a search in vectors", lh_cmd_demo},
     {"help", "[COMMAND]", "this, or how a command is used", cmd_help},
     {"version", "", "the version", cmd_version},

@@ -1,4 +1,4 @@
-/* lakehouse config check | show | init [FILE] | document */
+/* lakehouse config check | show | init [FILE] | keys new | document */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "cli/client.h"
 #include "cli/terminal.h"
+#include "service/keys.h"
 #include "service/settings.h"
 
 enum { PAGE_BYTES_MAX = 1 << 20 };
@@ -137,12 +138,24 @@ static int document(void)
     return LH_EXIT_OK;
 }
 
+/* A fresh key on stdout, to be put into the keys file. */
+static int make_key(struct lh_cli *cli, const char *role, const char *pattern)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    LH_AUTO_BUF struct lh_buf key = LH_BUF_INIT(PAGE_BYTES_MAX);
+    if (lh_keys_make(role, lh_str_from(pattern), &key, &err) != LH_OK)
+        return lh_cli_misused(cli, &err);
+    fputs(key.data, stdout);
+    return LH_EXIT_OK;
+}
+
 static int unknown(struct lh_cli *cli, const char *word)
 {
-    static const char *const words[] = {"check", "show", "init", "document"};
+    static const char *const words[] = {"check", "show", "init", "keys", "document"};
     struct lh_error err = LH_ERROR_INIT;
     const char *nearest = lh_nearest(lh_str_from(word), words, LH_COUNT(words));
-    LH_IGNORE(lh_fail(&err, LH_INVALID, "lakehouse config takes check, show, init or document%s%s",
+    LH_IGNORE(lh_fail(&err, LH_INVALID,
+                      "lakehouse config takes check, show, init, keys new or document%s%s",
                       word[0] ? ", not " : "", word),
               "the hint follows");
     if (nearest)
@@ -152,12 +165,18 @@ static int unknown(struct lh_cli *cli, const char *word)
 
 int lh_cmd_config(struct lh_cli *cli, int argc, char **argv)
 {
+    const char *role = "admin", *pattern = "*";
+    const struct lh_cli_flag flags[] = {
+        {"role", 0, LH_CLI_TEXT, &role, "ROLE", "of the new key: admin, write or read (admin)"},
+        {"pattern", 0, LH_CLI_TEXT, &pattern, "PATTERN",
+         "what it may reach: a bucket, or bucket/prefix* (*)"},
+    };
     struct lh_error err = LH_ERROR_INIT;
     LH_AUTO_CLI_ARGUMENTS struct lh_cli_arguments arguments = {0};
-    if (lh_cli_parse(cli, NULL, 0, argc, argv, &arguments, &err) != LH_OK)
+    if (lh_cli_parse(cli, flags, LH_COUNT(flags), argc, argv, &arguments, &err) != LH_OK)
         return lh_cli_misused(cli, &err);
     if (arguments.help)
-        return lh_cli_usage(cli, NULL, 0);
+        return lh_cli_usage(cli, flags, LH_COUNT(flags));
     lh_str word = arguments.count > 0 ? lh_str_from(arguments.words[0]) : LH_STR_NONE;
     if (lh_str_is(word, "init") && arguments.count <= 2)
         return init(cli, arguments.count == 2 ? arguments.words[1] : "lakehouse.toml");
@@ -165,6 +184,9 @@ int lh_cmd_config(struct lh_cli *cli, int argc, char **argv)
         return check(cli);
     if (lh_str_is(word, "show") && arguments.count == 1)
         return show(cli);
+    if (lh_str_is(word, "keys") && arguments.count == 2 &&
+        lh_str_is(lh_str_from(arguments.words[1]), "new"))
+        return make_key(cli, role, pattern);
     if (lh_str_is(word, "document") && arguments.count == 1)
         return document();
     return unknown(cli, arguments.count > 0 ? arguments.words[0] : "");

@@ -48,6 +48,9 @@ struct lh_http_client {
     size_t idle_max;
     int64_t connect_timeout_ms;
     char *user_agent;
+    char *ca_file;              /* "" = as the system says */
+    char *bearer_origin;        /* without a slash at its end; "" = none */
+    char *bearer_authorization; /* "Authorization: Bearer ..." */
 };
 
 /* One call under way. */
@@ -81,6 +84,14 @@ static void init_curl(void)
     LH_CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 }
 
+/* Length of "http://host:port" at the start of a URL. */
+static size_t origin_len(const char *url)
+{
+    const char *host = strstr(url, "://");
+    host = host == NULL ? url : host + 3;
+    return (size_t)(host - url) + strcspn(host, "/?");
+}
+
 lh_code lh_http_client_new(const struct lh_http_client_options *options,
                            struct lh_http_client **ret_client, struct lh_error *err)
 {
@@ -91,6 +102,12 @@ lh_code lh_http_client_new(const struct lh_http_client_options *options,
     client->idle_max = options->connections_idle_max;
     client->connect_timeout_ms = options->connect_timeout_ms;
     client->user_agent = lh_strdup(options->user_agent);
+    client->ca_file = lh_strdup(options->ca_file != NULL ? options->ca_file : "");
+    bool has_bearer = lh_str_from(options->bearer).len > 0;
+    client->bearer_origin = lh_strdup(has_bearer ? options->bearer_origin : "");
+    client->bearer_origin[origin_len(client->bearer_origin)] = '\0';
+    client->bearer_authorization =
+        lh_asprintf("Authorization: Bearer %s", has_bearer ? options->bearer : "");
     *ret_client = client;
     return LH_OK;
 }
@@ -115,6 +132,9 @@ void lh_http_client_free(struct lh_http_client *client)
     }
     pthread_mutex_destroy(&client->lock);
     free(client->user_agent);
+    free(client->ca_file);
+    free(client->bearer_origin);
+    free(client->bearer_authorization);
     free(client);
 }
 
@@ -129,14 +149,6 @@ static struct slot *slot_new(void)
     }
     curl_multi_setopt(slot->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_A_SLOT);
     return slot;
-}
-
-/* Length of "http://host:port" at the start of a URL. */
-static size_t origin_len(const char *url)
-{
-    const char *host = strstr(url, "://");
-    host = host == NULL ? url : host + 3;
-    return (size_t)(host - url) + strcspn(host, "/?");
 }
 
 static struct slot *slot_take(struct lh_http_client *client, const char *url)
@@ -331,20 +343,30 @@ static bool has_line_end(lh_str value)
     return false;
 }
 
-static lh_code set_headers(struct transfer *t)
+/* Whether the call goes to whom we show our key. */
+static bool wants_bearer(const struct lh_http_client *client, const char *url)
 {
-    bool expects = false;
+    size_t len = strlen(client->bearer_origin);
+    return len > 0 && origin_len(url) == len && memcmp(url, client->bearer_origin, len) == 0;
+}
+
+static lh_code set_headers(const struct lh_http_client *client, struct transfer *t)
+{
+    bool expects = false, authorizes = false;
     for (size_t i = 0; i < t->call->header_count; i++) {
         lh_str name = t->call->headers[i].name, value = t->call->headers[i].value;
         if (!lh_http_is_token(name) || has_line_end(value))
             return lh_fail(t->err, LH_INVALID, "header %zu of a request is not valid", i + 1);
         expects = expects || lh_str_eq_nocase(name, LH_STR("Expect"));
+        authorizes = authorizes || lh_str_eq_nocase(name, LH_STR("Authorization"));
         /* "Name;" is how libcurl is told to send a header without a value. */
         LH_AUTO_FREE char *line = value.len == 0
                                       ? lh_asprintf("%.*s;", LH_FMT(name))
                                       : lh_asprintf("%.*s: %.*s", LH_FMT(name), LH_FMT(value));
         t->headers = curl_slist_append(t->headers, line);
     }
+    if (!authorizes && wants_bearer(client, t->call->url))
+        t->headers = curl_slist_append(t->headers, client->bearer_authorization);
     /* libcurl would wait up to a second for a 100 of a peer that does not know it. */
     if (!expects)
         t->headers = curl_slist_append(t->headers, "Expect:");
@@ -411,6 +433,8 @@ static void set_options(struct lh_http_client *client, CURL *easy, struct transf
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* else http_proxy of the environment is obeyed */
+    if (client->ca_file[0] != '\0')
+        curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
@@ -526,7 +550,7 @@ lh_code lh_http_call(struct lh_http_client *client, const struct lh_http_call *c
         .call = call, .sink = sink, .head = LH_BUF_INIT(HEAD_BYTES_MAX), .err = err};
     lh_code code = check_url(call->url, err);
     if (code == LH_OK)
-        code = set_headers(&t);
+        code = set_headers(client, &t);
     if (code == LH_OK) {
         set_options(client, slot->easy, &t);
         code = perform(slot, &t);

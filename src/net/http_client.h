@@ -21,6 +21,12 @@ struct lh_http_client_options {
     size_t connections_idle_max; /* kept open, over all hosts */
     int64_t connect_timeout_ms;
     const char *user_agent;
+    const char *ca_file; /* PEM; who signed the certificates of https peers. "" or NULL: as the
+                            system says */
+    /* Calls to this origin ("http://host:port") carry "Authorization: Bearer <bearer>", unless they
+     * have an Authorization of their own. "" or NULL: none. */
+    const char *bearer_origin;
+    const char *bearer;
 };
 
 lh_code lh_http_client_new(const struct lh_http_client_options *options,

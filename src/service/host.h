@@ -19,6 +19,7 @@ struct lh_service_host {
     void *state;                   /* of the service, between its open and close */
     char *dir;                     /* data_dir/<name>, NULL for a service without data */
     int lock_fd;                   /* data_dir/<name>.lock */
+    struct lh_keys *keys;          /* NULL for a service that asks for none */
     struct lh_http_client *client; /* NULL until it is asked for */
     void (*free_client)(struct lh_http_client *client);
     struct lh_http_server *server;

@@ -7,8 +7,9 @@
  *   }
  *
  * The factory reads flags and configuration, starts the log, opens the service, listens, tells the
- * supervisor, answers /health, /livez, /readyz, /metrics and /openapi.json, and drains on SIGTERM
- * or SIGINT. Exit codes: 0 stopped in order, 1 failed, 2 usage or configuration.
+ * supervisor, answers /health, /livez, /readyz, /metrics and /openapi.json, reads keys and
+ * certificate again on SIGHUP, and drains on SIGTERM or SIGINT. Exit codes: 0 stopped in order, 1
+ * failed, 2 usage or configuration.
  */
 #ifndef LH_SERVICE_SERVICE_H
 #define LH_SERVICE_SERVICE_H
@@ -20,6 +21,7 @@
 #include "service/settings.h"
 
 struct lh_http_client;
+struct lh_keys;
 struct lh_service_host;
 
 /* Collected for GET /health. */
@@ -36,7 +38,8 @@ struct lh_service {
     const char *summary; /* one line for -help */
     const struct lh_route *routes;
     size_t route_count;
-    bool stateless; /* has no data folder */
+    bool stateless;     /* has no data folder */
+    bool asks_for_keys; /* its handlers look at lh_service_keys */
     /* As lh_http_server_options.wants_rest; may be NULL. */
     bool (*wants_rest)(const void *state, const struct lh_http_exchange *x);
 
@@ -50,6 +53,9 @@ struct lh_service {
     /* thread-safe and quick: called on a worker at each GET /health and /metrics. May be NULL. */
     void (*health)(void *state, struct lh_health *health);
     void (*metrics)(void *state, struct lh_metrics *metrics);
+    /* SIGHUP has come, and keys and certificate were read again: read whatever else can change
+     * under way. On the main thread; a failure is logged. May be NULL. */
+    lh_code (*reload)(void *state, struct lh_error *err);
     /* SIGTERM has come, before requests are drained: end long waits. May be NULL. */
     void (*stopping)(void *state);
     /* After the drain: no handler runs any more. Frees the state. */
@@ -60,8 +66,11 @@ int lh_service_main(const struct lh_service *service, int argc, char **argv);
 
 /* ---- what the factory offers to a service ---- */
 
-/* One client for all calls to other services; made by the first call, which is in `open`. */
+/* One client for all calls to other services; made by the first call, which is in `open`. Its calls
+ * to storaged carry the internal key. */
 struct lh_http_client *lh_service_client(struct lh_service_host *host);
+/* The table of keys, for a service that asks for them. */
+struct lh_keys *lh_service_keys(struct lh_service_host *host);
 /* data_dir/<name of the service>, made when missing, locked against a second process. Borrowed. */
 const char *lh_service_dir(struct lh_service_host *host);
 /* True once SIGTERM has come; for loops of `start` and of background threads. thread-safe. */

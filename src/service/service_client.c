@@ -11,10 +11,13 @@ enum { CONNECT_TIMEOUT_MS = 1000 };
 struct lh_http_client *lh_service_client(struct lh_service_host *host)
 {
     if (host->client == NULL) {
+        const struct lh_settings *settings = &host->settings;
         const struct lh_http_client_options options = {
-            .connections_idle_max = (size_t)host->settings.http.workers_max,
+            .connections_idle_max = (size_t)settings->http.workers_max,
             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
             .user_agent = host->service->name,
+            .bearer_origin = lh_settings_storaged_url(settings, host->service->name),
+            .bearer = settings->keys.internal,
         };
         struct lh_error err = LH_ERROR_INIT;
         LH_CHECK(lh_http_client_new(&options, &host->client, &err) == LH_OK);

@@ -2,10 +2,10 @@
  * The service factory: what happens between main and the requests.
  *
  *   flags -> settings -> log -> process limits -> signals -> data folder and its lock -> open
- *   -> listen -> start -> ready -> (SIGTERM) -> stopping -> drain -> close
+ *   -> listen -> start -> ready -> (SIGHUP -> reload)* -> (SIGTERM) -> stopping -> drain -> close
  *
- * SIGTERM and SIGINT set a flag and post a semaphore, which is all that a signal handler may do;
- * the main thread waits on it. A second one ends the process at once.
+ * SIGTERM, SIGINT and SIGHUP set a flag and post a semaphore, which is all that a signal handler
+ * may do; the main thread waits on it. A second SIGTERM or SIGINT ends the process at once.
  *
  * A supervisor gives us a pipe (service/notify.h) and reads from it "listening ADDRESS" and
  * "ready", a line each.
@@ -16,6 +16,7 @@
 #include "base/os.h"
 #include "service/command_line.h"
 #include "service/host.h"
+#include "service/keys.h"
 #include "service/memory.h"
 #include "service/notify.h"
 
@@ -43,6 +44,12 @@ const char *lh_service_dir(struct lh_service_host *host)
     return host->dir;
 }
 
+struct lh_keys *lh_service_keys(struct lh_service_host *host)
+{
+    LH_CHECK(host->keys != NULL); /* only for a service that asks for keys */
+    return host->keys;
+}
+
 bool lh_service_stopping(const struct lh_service_host *host)
 {
     return host->phase == LH_PHASE_STOPPING;
@@ -50,7 +57,8 @@ bool lh_service_stopping(const struct lh_service_host *host)
 
 /* ---- signals ---- */
 
-static sem_t stop_wanted;
+static sem_t wake; /* to stop, or to reload */
+static atomic_bool reload_wanted;
 
 static void on_stop_signal(int signal_number)
 {
@@ -58,20 +66,31 @@ static void on_stop_signal(int signal_number)
     int saved = errno;
     if (atomic_exchange(&lh_host.phase, LH_PHASE_STOPPING) == LH_PHASE_STOPPING)
         _exit(EXIT_FAILURE);
-    sem_post(&stop_wanted);
+    sem_post(&wake);
+    errno = saved;
+}
+
+/* Also what a closed terminal sends, which is no reason to end. */
+static void on_reload_signal(int signal_number)
+{
+    (void)signal_number;
+    int saved = errno;
+    if (!atomic_exchange(&reload_wanted, true))
+        sem_post(&wake);
     errno = saved;
 }
 
 static void install_signals(void)
 {
-    LH_CHECK(sem_init(&stop_wanted, 0, 0) == 0);
+    LH_CHECK(sem_init(&wake, 0, 0) == 0);
     struct sigaction action = {.sa_handler = on_stop_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     LH_CHECK(sigaction(SIGTERM, &action, NULL) == 0);
     LH_CHECK(sigaction(SIGINT, &action, NULL) == 0);
+    action.sa_handler = on_reload_signal;
+    LH_CHECK(sigaction(SIGHUP, &action, NULL) == 0);
     action.sa_handler = SIG_IGN;
     LH_CHECK(sigaction(SIGPIPE, &action, NULL) == 0);
-    LH_CHECK(sigaction(SIGHUP, &action, NULL) == 0); /* a closed terminal is not a reason to end */
 }
 
 /* ---- the process ---- */
@@ -90,6 +109,16 @@ static void limit_process(void)
         LH_CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
     }
     lh_memory_limit_arenas();
+}
+
+static lh_code open_keys(struct lh_service_host *host, struct lh_error *err)
+{
+    const struct lh_keys_settings *settings = &host->settings.keys;
+    const struct lh_keys_options options = {.file = settings->file,
+                                            .id = settings->id,
+                                            .secret = settings->secret,
+                                            .internal = settings->internal};
+    return host->service->asks_for_keys ? lh_keys_open(&options, &host->keys, err) : LH_OK;
 }
 
 /* The data folder of this service, and the lock that keeps a second process of its kind out of it.
@@ -114,20 +143,24 @@ static bool is_loopback(const char *address)
     return lh_str_starts(lh_str_from(address), "127.") || strcmp(address, "::1") == 0;
 }
 
-static lh_code listen_address(const char *listen, bool insecure, char *ret_address, size_t size,
-                              uint16_t *ret_port, struct lh_error *err)
+/* Refuses an address that others can reach when nothing asks them for a key. */
+static lh_code listen_address(const struct lh_service_host *host, bool insecure, char *ret_address,
+                              size_t size, uint16_t *ret_port, struct lh_error *err)
 {
+    const char *listen = lh_settings_listen(&host->settings, lh_str_from(host->service->name));
+    bool asks = host->keys != NULL && lh_keys_required(host->keys);
     if (!lh_parse_address(lh_str_from(listen), ret_address, size, ret_port))
         return lh_fail(err, LH_INVALID_CONFIG, "'%s' is not an address", listen);
     if (strcmp(ret_address, "localhost") == 0)
         snprintf(ret_address, size, "127.0.0.1");
-    if (is_loopback(ret_address) || insecure)
+    if (is_loopback(ret_address) || asks || insecure)
         return LH_OK;
     LH_IGNORE(lh_fail(err, LH_INVALID_CONFIG,
                       "will not listen on %s: others could reach it, and nothing asks for a key",
                       listen),
               "the hint's code is the same");
-    return lh_hint(err, "listen on 127.0.0.1, or say -insecure if the network itself is safe");
+    return lh_hint(err, "listen on 127.0.0.1, %sor say -insecure if the network itself is safe",
+                   host->keys != NULL ? "set keys.file, " : "");
 }
 
 static lh_code start_server(struct lh_service_host *host, const char *address, uint16_t port,
@@ -189,6 +222,28 @@ static void announce_ready(struct lh_service_host *host)
 
 /* ---- a life ---- */
 
+/* Each part by itself: what cannot be read stays as it was, and the rest is new. */
+static void reload(struct lh_service_host *host)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    LH_LOG(INFO, "reloading");
+    if (host->keys != NULL && lh_keys_reload(host->keys, &err) != LH_OK)
+        lh_log_error(LH_LOG_ERROR, "the keys stay as they were", &err);
+    if (host->service->reload != NULL && host->service->reload(host->state, &err) != LH_OK)
+        lh_log_error(LH_LOG_ERROR, "cannot reload", &err);
+}
+
+/* Until a signal says stop. */
+static void wait_for_stop(struct lh_service_host *host)
+{
+    while (!lh_service_stopping(host)) {
+        if (sem_wait(&wake) != 0)
+            continue; /* EINTR */
+        if (atomic_exchange(&reload_wanted, false))
+            reload(host);
+    }
+}
+
 static lh_code serve(struct lh_service_host *host, struct lh_error *err)
 {
     const struct lh_service *service = host->service;
@@ -200,8 +255,7 @@ static lh_code serve(struct lh_service_host *host, struct lh_error *err)
         lh_http_server_set_ready(host->server, true);
         announce_ready(host);
     }
-    while (sem_wait(&stop_wanted) != 0)
-        continue; /* EINTR */
+    wait_for_stop(host);
     return LH_OK;
 }
 
@@ -210,8 +264,8 @@ static lh_code open_and_serve(struct lh_service_host *host, bool insecure, struc
     const struct lh_service *service = host->service;
     char address[256];
     uint16_t port = 0;
-    const char *listen = lh_settings_listen(&host->settings, lh_str_from(service->name));
-    LH_TRY(listen_address(listen, insecure, address, sizeof(address), &port, err));
+    LH_TRY(open_keys(host, err));
+    LH_TRY(listen_address(host, insecure, address, sizeof(address), &port, err));
     LH_TRY(open_dir(host, err));
     LH_TRY(service->open(&host->settings, host, &host->state, err));
 
@@ -236,6 +290,7 @@ static void host_deinit(struct lh_service_host *host)
         host->free_client(host->client);
     if (host->lock_fd >= 0)
         close(host->lock_fd);
+    lh_keys_close(host->keys);
     free(host->dir);
     free(host->routes);
     lh_settings_free(&host->settings);

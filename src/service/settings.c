@@ -78,13 +78,27 @@ char *lh_settings_url(const char *listen)
     return lh_asprintf("http://%s:%u", host, port);
 }
 
-const char *lh_settings_listen(const struct lh_settings *settings, lh_str section)
+/* A text of the settings by its name; NULL when there is no such key. */
+static const char *find_text(const struct lh_settings *settings, lh_str section, lh_str key)
 {
-    size_t index =
-        lh_config_find(lh_settings_options, lh_settings_option_count, section, LH_STR("listen"));
-    LH_CHECK(index < lh_settings_option_count);
+    size_t index = lh_config_find(lh_settings_options, lh_settings_option_count, section, key);
+    if (index == lh_settings_option_count)
+        return NULL;
     const char *member = (const char *)settings + lh_settings_options[index].offset;
     return *(char *const *)(const void *)member;
+}
+
+const char *lh_settings_listen(const struct lh_settings *settings, lh_str section)
+{
+    const char *listen = find_text(settings, section, LH_STR("listen"));
+    LH_CHECK(listen != NULL);
+    return listen;
+}
+
+const char *lh_settings_storaged_url(const struct lh_settings *settings, const char *section)
+{
+    const char *url = find_text(settings, lh_str_from(section), LH_STR("storaged_url"));
+    return url != NULL ? url : "";
 }
 
 /* "storaged_url" -> the listen address of [storaged]. */

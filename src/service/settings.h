@@ -49,6 +49,9 @@ void lh_settings_free(struct lh_settings *settings);
 /* The listen address of a service's section; the section must have one. Borrowed. */
 const char *lh_settings_listen(const struct lh_settings *settings, lh_str section);
 
+/* Where the storaged of a service is; "" for a service that needs none. Borrowed. */
+const char *lh_settings_storaged_url(const struct lh_settings *settings, const char *section);
+
 /* What a section is ("the object store"), or NULL for a section that does not exist. */
 const char *lh_settings_section_help(const char *section);
 

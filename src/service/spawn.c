@@ -47,6 +47,8 @@ static void child_signals(void)
     struct sigaction action = {.sa_handler = SIG_DFL};
     for (int number = 1; number < NSIG; number++)
         sigaction(number, &action, NULL); /* fails for SIGKILL and SIGSTOP, which is fine */
+    action.sa_handler = SIG_IGN; /* reload; until the program knows how, it has just read all */
+    sigaction(SIGHUP, &action, NULL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

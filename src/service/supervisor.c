@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/memory.h"
@@ -60,6 +61,7 @@ struct supervisor {
     const struct lh_supervisor_options *options;
     struct lh_supervised services[LH_SUPERVISED_COUNT];
     struct unit units[LH_SUPERVISED_COUNT];
+    char internal[LH_SHA256_HEX]; /* by which the services know each other; new at each start */
     lh_mono started;
     int signal_fd;
     bool all_were_ready;
@@ -218,7 +220,7 @@ static lh_code spawn_unit(struct supervisor *s, size_t index, struct lh_error *e
     if (pipe2(notify, O_CLOEXEC | O_NONBLOCK) != 0)
         return lh_fail_errno(err, "cannot make a pipe for %s", names[index]);
     struct lh_plan plan = {0};
-    lh_plan_make(s->options->settings, s->options->line, s->services, &plan);
+    lh_plan_make(s->options->settings, s->options->line, s->services, s->internal, &plan);
     const struct lh_spawn spawn = {
         .program = names[index],
         .args = (const char *const *)plan.args,
@@ -363,13 +365,23 @@ static void reap(struct supervisor *s)
 
 /* ---- the loop ---- */
 
+static void reload_all(const struct supervisor *s)
+{
+    for (size_t i = 0; i < LH_SUPERVISED_COUNT; i++) {
+        if (s->services[i].pid > 0)
+            kill(s->services[i].pid, SIGHUP);
+    }
+}
+
 static void read_signals(struct supervisor *s)
 {
     struct signalfd_siginfo info;
     while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGCHLD)
             continue; /* one may stand for several: reap looks at all */
-        if (s->stopping)
+        if (info.ssi_signo == SIGHUP)
+            reload_all(s);
+        else if (s->stopping)
             kill_all(s);
         else
             begin_stopping(s);
@@ -432,6 +444,7 @@ static lh_code open_signals(struct supervisor *s, struct lh_error *err)
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
     sigaddset(&wanted, SIGCHLD);
+    sigaddset(&wanted, SIGHUP);
     LH_CHECK(pthread_sigmask(SIG_BLOCK, &wanted, NULL) == 0);
     s->signal_fd = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signal_fd < 0)
@@ -447,6 +460,9 @@ lh_code lh_supervisor_run(const struct lh_supervisor_options *options, struct lh
         s.units[i] = (struct unit){
             .notify_fd = -1, .notify = LH_BUF_INIT(NOTIFY_LINE_MAX), .pause_ms = PAUSE_MS_MIN};
     }
+    uint8_t secret[LH_SHA256_SIZE];
+    lh_random_bytes(secret, sizeof(secret));
+    lh_hex(secret, sizeof(secret), s.internal);
     LH_TRY(open_signals(&s, err));
     lh_code code = run_loop(&s, err);
     if (code != LH_OK)

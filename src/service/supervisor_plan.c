@@ -84,13 +84,17 @@ static bool starts_with_any(const char *text, const struct texts *prefixes)
 }
 
 static char **make_environment(const struct lh_settings *settings,
-                               const struct lh_supervised *services)
+                               const struct lh_supervised *services, const char *internal)
 {
     struct texts replaced = {0}, environment = {0};
     add(&replaced, lh_strdup("LAKEHOUSE_NOTIFY_FD="));
     add(&environment, lh_strdup("LAKEHOUSE_NOTIFY_FD=3"));
     /* That is ours: a service must not report to systemd in our place. */
     add(&replaced, lh_strdup("NOTIFY_SOCKET="));
+    if (settings->keys.internal[0] == '\0') {
+        add(&replaced, lh_strdup("LAKEHOUSE_KEYS__INTERNAL="));
+        add(&environment, lh_asprintf("LAKEHOUSE_KEYS__INTERNAL=%s", internal));
+    }
     for (size_t i = 0; i < LH_SUPERVISED_COUNT; i++) {
         if (!is_chosen(settings, &services[i]))
             continue;
@@ -109,11 +113,11 @@ static char **make_environment(const struct lh_settings *settings,
 }
 
 void lh_plan_make(const struct lh_settings *settings, const struct lh_command_line *line,
-                  const struct lh_supervised services[LH_SUPERVISED_COUNT],
+                  const struct lh_supervised services[LH_SUPERVISED_COUNT], const char *internal,
                   struct lh_plan *ret_plan)
 {
     ret_plan->args = make_args(settings, line, services);
-    ret_plan->environment = make_environment(settings, services);
+    ret_plan->environment = make_environment(settings, services, internal);
 }
 
 static void free_texts(char **texts)

@@ -3,6 +3,7 @@
  * docs/api/storaged.md.
  */
 #include "storaged/api.h"
+#include "storaged/s3.h"
 
 #include "base/mem.h"
 
@@ -13,6 +14,7 @@ enum { LIST_LIMIT_DEFAULT = 1000 };
 static lh_code delete_object(void *service, struct lh_http_exchange *x, struct lh_error *err)
 {
     const struct lh_storaged *storaged = service;
+    LH_TRY(lh_storaged_admit(storaged, x, LH_ACCESS_WRITE, lh_http_param(x, "key"), err));
     if (storaged->remote != NULL)
         return lh_storaged_remote_delete(storaged, x, err);
     const struct lh_store_condition condition = {.if_match = lh_http_header(x, "If-Match"),
@@ -30,6 +32,7 @@ static lh_code list_objects(void *service, struct lh_http_exchange *x, struct lh
     uint64_t limit = LIST_LIMIT_DEFAULT;
     struct lh_list_options options = {.bucket = LH_BUCKET_LAKE};
     lh_http_query(x, "prefix", &options.prefix);
+    LH_TRY(lh_storaged_admit(storaged, x, LH_ACCESS_READ, options.prefix, err));
     lh_http_query(x, "delimiter", &options.delimiter);
     lh_http_query(x, "cursor", &options.cursor);
     LH_TRY(lh_http_query_u64(x, "limit", 1, UINT64_MAX, &limit, err));
@@ -73,4 +76,13 @@ const struct lh_route lh_storaged_routes[LH_STORAGED_ROUTES] = {
      .query = "",
      .summary = "Delete an object; no matter whether it is there",
      .answers = "204 412"},
+    {.methods = LH_HTTP_GET | LH_HTTP_HEAD | LH_HTTP_PUT | LH_HTTP_POST | LH_HTTP_DELETE |
+                LH_HTTP_OPTIONS,
+     .pattern = "/{bucket}/{key*}",
+     .handler = lh_s3_handle,
+     .flags = LH_ROUTE_BODY | LH_ROUTE_ANY_QUERY | LH_ROUTE_REST,
+     .query = "",
+     .summary = "The API of Amazon S3, for buckets (without a key) and objects",
+     .body = "*/*",
+     .answers = "200 204 206 304 403 404 409 411 412 416 501 507"},
 };

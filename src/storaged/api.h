@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "net/http_server.h"
+#include "service/keys.h"
 #include "storaged/storaged.h"
 
 struct lh_remote;
@@ -16,7 +17,7 @@ struct lh_storaged {
     struct lh_store *store;   /* NULL with an external store */
     struct lh_remote *remote; /* the external store; NULL = the objects are here */
     const struct lh_service_host *host;
-    struct lh_keys *keys; /* NULL = none: everybody may do everything */
+    struct lh_keys *keys;
     int64_t object_bytes_max;
     size_t list_limit_max;
     const char *s3_domain; /* names under which buckets are hosts, parted by commas; "" = none */
@@ -24,8 +25,13 @@ struct lh_storaged {
 };
 
 /* api.c: the table, which also holds DELETE and LIST. */
-enum { LH_STORAGED_ROUTES = 4 };
+enum { LH_STORAGED_ROUTES = 5 };
 extern const struct lh_route lh_storaged_routes[LH_STORAGED_ROUTES];
+
+/* api_auth.c: whether the request shows a key that may do that with the object, or, for a listing,
+ * with a prefix. Always when there are no keys. LH_UNAUTHENTICATED, LH_FORBIDDEN. */
+lh_code lh_storaged_admit(const struct lh_storaged *storaged, struct lh_http_exchange *x,
+                          enum lh_access access, lh_str object_key, struct lh_error *err);
 
 /* api_get.c: GET and HEAD of an object, also `?locate`. */
 lh_code lh_storaged_get(void *service, struct lh_http_exchange *x, struct lh_error *err);

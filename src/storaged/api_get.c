@@ -192,11 +192,14 @@ static lh_code locate(const struct lh_storaged *storaged, struct lh_http_exchang
 lh_code lh_storaged_get(void *service, struct lh_http_exchange *x, struct lh_error *err)
 {
     const struct lh_storaged *storaged = service;
-    if (storaged->remote != NULL)
-        return lh_storaged_remote_get(storaged, x, err);
     lh_str key = lh_http_param(x, "key");
     lh_str ignored;
-    if (lh_http_query(x, "locate", &ignored))
+    bool locates = lh_http_query(x, "locate", &ignored);
+    /* A path of this host is for services on it, not for everybody who may read. */
+    LH_TRY(lh_storaged_admit(storaged, x, locates ? LH_ACCESS_ADMIN : LH_ACCESS_READ, key, err));
+    if (storaged->remote != NULL)
+        return lh_storaged_remote_get(storaged, x, err);
+    if (locates)
         return locate(storaged, x, key, err);
     if (lh_http_method(x) == LH_HTTP_HEAD)
         return head_object(storaged, x, key, err);

@@ -151,6 +151,7 @@ lh_code lh_storaged_take_digests(const struct lh_http_exchange *x, struct lh_put
 lh_code lh_storaged_put(void *service, struct lh_http_exchange *x, struct lh_error *err)
 {
     const struct lh_storaged *storaged = service;
+    LH_TRY(lh_storaged_admit(storaged, x, LH_ACCESS_WRITE, lh_http_param(x, "key"), err));
     if (storaged->remote != NULL)
         return lh_storaged_remote_put(storaged, x, err);
     struct lh_put_digests digests;

@@ -6,6 +6,7 @@
 #include "service/service.h"
 #include "storaged/api.h"
 #include "storaged/remote.h"
+#include "storaged/s3.h"
 
 #include <string.h>
 
@@ -36,6 +37,7 @@ static lh_code open_service(const struct lh_settings *settings, struct lh_servic
     bool is_remote = strcmp(own->backend, "s3") == 0;
     struct lh_storaged *storaged = lh_calloc(1, sizeof(*storaged));
     storaged->host = host;
+    storaged->keys = lh_service_keys(host);
     storaged->object_bytes_max = own->max_object_bytes;
     storaged->list_limit_max = (size_t)own->list_limit_max;
     storaged->s3_domain = own->s3_domain; /* the settings outlive the service */
@@ -214,7 +216,9 @@ const struct lh_service lh_storaged_service = {
     .name = "storaged",
     .summary = "the object store of a lakehouse",
     .routes = lh_storaged_routes,
+    .wants_rest = lh_s3_is_host_of_bucket,
     .route_count = LH_STORAGED_ROUTES,
+    .asks_for_keys = true,
     .open = open_service,
     .start = start_service,
     .health = health,

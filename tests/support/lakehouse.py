@@ -300,7 +300,7 @@ class Stack:
                 continue
             urls = {other: f"http://127.0.0.1:{ports[other]}" for other in TALKS_TO[name]}
             mine = {key: value for key, value in (settings or {}).items()
-                    if key.partition(".")[0] in (name, "http", "log", "data_dir")}
+                    if key.partition(".")[0] in (name, "http", "keys", "log", "data_dir")}
             mine.setdefault("data_dir", str(self.folder / "data"))
             service = Service(name, self.folder / name, urls, mine, ports[name])
             self.services[name] = service
