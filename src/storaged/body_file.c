@@ -117,9 +117,25 @@ lh_code lh_body_publish(struct lh_store *store, struct lh_body_file *file, struc
     return LH_OK;
 }
 
+lh_code lh_body_link(struct lh_store *store, uint64_t body, struct lh_body_file *ret_file,
+                     struct lh_error *err)
+{
+    struct lh_body_file file = {
+        .fd = -1, .id = atomic_fetch_add(&store->next_body, 1), .linked = true};
+    char from[BODY_NAME_MAX];
+    char to[BODY_NAME_MAX];
+    final_name(body, from);
+    final_name(file.id, to);
+    if (lh_io->linkat(store->data_fd, from, store->data_fd, to, 0) != 0)
+        return lh_fail_errno(err, "cannot give data/%s a second name", from);
+    *ret_file = file;
+    return LH_OK;
+}
+
 void lh_body_keep(struct lh_body_file *file)
 {
-    lh_io->close(file->fd);
+    if (file->fd >= 0)
+        lh_io->close(file->fd);
     file->fd = -1;
 }
 

@@ -74,24 +74,29 @@ static lh_code find_part(struct lh_object *object, uint64_t offset, struct lh_in
     return lh_fail(err, LH_CORRUPT, "no part of the object has byte %" PRIu64, offset);
 }
 
-/* Makes the part that holds the byte the piece at hand. */
-static lh_code load_piece(struct lh_object *object, uint64_t offset, struct lh_error *err)
+lh_code lh_object_load_part(struct lh_object *object, const struct lh_index_part *part,
+                            struct lh_error *err)
 {
-    struct lh_index_part part;
-    LH_TRY(find_part(object, offset, &part, err));
     close_piece(object);
     struct lh_piece *piece = &object->piece;
-    piece->number = part.info.number;
-    piece->start = part.start;
-    piece->size = part.info.size;
-    piece->body = part.body;
-    lh_code code = lh_index_get_body(object->store->index, part.body, part.info.size, part.in_file,
-                                     &piece->known, err);
-    if (code == LH_OK && part.in_file)
+    piece->number = part->info.number;
+    piece->start = part->start;
+    piece->size = part->info.size;
+    piece->body = part->body;
+    lh_code code = lh_index_get_body(object->store->index, part->body, part->info.size,
+                                     part->in_file, &piece->known, err);
+    if (code == LH_OK && part->in_file)
         code = open_file(object, err);
     if (code != LH_OK)
         close_piece(object);
     return code == LH_NOT_FOUND ? lh_fail(err, LH_CORRUPT, "the file of a part is missing") : code;
+}
+
+static lh_code load_piece(struct lh_object *object, uint64_t offset, struct lh_error *err)
+{
+    struct lh_index_part part;
+    LH_TRY(find_part(object, offset, &part, err));
+    return lh_object_load_part(object, &part, err);
 }
 
 /* ---- opening ---- */

@@ -37,4 +37,8 @@ struct lh_object {
     size_t tag_count;
 };
 
+/* Makes a part the piece at hand. LH_CORRUPT. */
+lh_code lh_object_load_part(struct lh_object *object, const struct lh_index_part *part,
+                            struct lh_error *err);
+
 #endif

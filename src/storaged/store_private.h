@@ -160,6 +160,9 @@ lh_code lh_body_create(struct lh_store *store, int64_t length, struct lh_body_fi
                        struct lh_error *err);
 /* Makes the content durable and gives it its name, which lh_body_sync_folder makes durable. */
 lh_code lh_body_publish(struct lh_store *store, struct lh_body_file *file, struct lh_error *err);
+/* A second name, under a new id, for the file of another body: what is in it is durable already. */
+lh_code lh_body_link(struct lh_store *store, uint64_t body, struct lh_body_file *ret_file,
+                     struct lh_error *err);
 /* Closes; the file stays when published. */
 void lh_body_keep(struct lh_body_file *file);
 /* Closes and removes. */
@@ -192,9 +195,11 @@ struct lh_commit_kind {
 };
 
 /* One change that waits for its group: the first member of what it is about. Lives with its caller,
- * who sleeps until `done`. */
+ * who sleeps until `done`, or is told. */
 struct lh_commit {
     const struct lh_commit_kind *kind;
+    void (*told)(void *ctx); /* of lh_commit_begin; NULL for a caller who sleeps */
+    void *told_ctx;
     size_t load;           /* bytes that it puts into the index */
     const uint64_t *files; /* bodies whose names must be durable first; may be set by apply */
     size_t file_count;
@@ -215,6 +220,9 @@ lh_code lh_committer_start(struct lh_store *store, struct lh_error *err);
 void lh_committer_stop(struct lh_store *store); /* after the queue has been worked off */
 /* Waits for the commit's group; what became of it is in the commit and in *err. */
 lh_code lh_commit_submit(struct lh_store *store, struct lh_commit *commit, struct lh_error *err);
+/* Does not wait: the committer calls commit->told, without locks, when the results are there. The
+ * commit is its caller's again from then on. */
+void lh_commit_begin(struct lh_store *store, struct lh_commit *commit);
 /* This change may not be; the group goes on, so the result is LH_OK. */
 lh_code lh_commit_refuse(struct lh_commit *commit, lh_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
