@@ -19,15 +19,14 @@ static lh_code read_metric(const json_t *root, enum lh_metric *ret, struct lh_er
                    text.len < 64 ? (int)text.len : 64, text.ptr);
 }
 
-static lh_code check_quantization(const json_t *root, struct lh_error *err)
+static lh_code read_quantization(const json_t *root, enum lh_quantization *ret,
+                                 struct lh_error *err)
 {
-    lh_str text = LH_STR("none");
+    lh_str text = LH_STR_NONE;
     LH_TRY(lh_json_opt_str(root, "quantization", &text, err));
-    if (lh_str_is(text, "none"))
+    if (text.ptr == NULL || lh_quantization_parse(text, ret))
         return LH_OK;
-    if (lh_str_is(text, "sq8"))
-        return lh_fail(err, LH_UNSUPPORTED, "quantization 'sq8' is not supported yet");
-    return lh_fail(err, LH_INVALID, "'quantization' is none or sq8");
+    return lh_fail(err, LH_INVALID, "'quantization' is auto, none or sq8");
 }
 
 static lh_code read_create(const json_t *root, struct lh_create *ret, struct lh_error *err)
@@ -45,7 +44,7 @@ static lh_code read_create(const json_t *root, struct lh_create *ret, struct lh_
     LH_TRY(read_metric(root, &create.metric, err));
     LH_TRY(lh_json_opt_i64(root, "m", &create.m, err));
     LH_TRY(lh_json_opt_i64(root, "ef_construction", &create.ef_construction, err));
-    LH_TRY(check_quantization(root, err));
+    LH_TRY(read_quantization(root, &create.quantization, err));
     *ret = create;
     return LH_OK;
 }
@@ -60,7 +59,7 @@ static void put_config(struct lh_json *json, const struct lh_vindex_config *conf
     lh_json_kcstr(json, "metric", lh_metric_name(config->metric));
     lh_json_ku64(json, "m", config->m);
     lh_json_ku64(json, "ef_construction", config->ef_construction);
-    lh_json_kcstr(json, "quantization", "none");
+    lh_json_kcstr(json, "quantization", lh_quantization_name(config->quantization));
     lh_json_kcstr(json, "created", created);
 }
 
@@ -95,8 +94,8 @@ static void put_collection(struct lh_json *json, struct lh_collection *collectio
     lh_json_object_end(json);
 }
 
-static lh_code reply_collection(struct lh_http_exchange *x, int status,
-                                struct lh_collection *collection, struct lh_error *err)
+lh_code lh_vector_reply_collection(struct lh_http_exchange *x, int status,
+                                   struct lh_collection *collection, struct lh_error *err)
 {
     LH_AUTO_BUF struct lh_buf answer = LH_BUF_INIT(ANSWER_MAX);
     struct lh_json json = LH_JSON_TO(&answer);
@@ -117,7 +116,7 @@ static lh_code create(void *service, struct lh_http_exchange *x, struct lh_error
     LH_TRY(read_create(root, &wanted, err));
     LH_TRY(lh_vectord_create(api->core, &wanted, &created, err));
     LH_TRY(lh_vectord_find(api->core, wanted.name, &collection, err));
-    lh_code code = reply_collection(x, created ? 201 : 200, collection, err);
+    lh_code code = lh_vector_reply_collection(x, created ? 201 : 200, collection, err);
     lh_collection_unref(collection);
     return code;
 }
@@ -128,7 +127,7 @@ static lh_code get_one(void *service, struct lh_http_exchange *x, struct lh_erro
     struct lh_collection *collection;
     struct lh_body_limits limits; /* asked for, since it fails for an index that is not served */
     LH_TRY(lh_vector_target(api, x, &collection, &limits, err));
-    lh_code code = reply_collection(x, 200, collection, err);
+    lh_code code = lh_vector_reply_collection(x, 200, collection, err);
     lh_collection_unref(collection);
     return code;
 }
@@ -196,23 +195,37 @@ const struct lh_route lh_vector_routes[LH_VECTOR_ROUTES] = {
      .pattern = "/vectors/{name}/add",
      .handler = lh_vector_add,
      .flags = LH_ROUTE_BODY,
+     .query = "ids",
      .summary = "Put items, by id; all or none",
-     .body = "application/json application/x-ndjson",
+     .body = "application/json application/x-ndjson application/x-lakehouse-f32",
      .answers = "200 404 413 415 422 503 507"},
     {.methods = LH_HTTP_POST,
      .pattern = "/vectors/{name}/search",
      .handler = lh_vector_search,
      .flags = LH_ROUTE_BODY,
-     .summary = "The nearest items of one query or several",
-     .body = "application/json",
-     .answers = "200 404 413 415 422 501 503"},
+     .query = "k ef exact metadata refine filter",
+     .summary = "The nearest items of one query or several, of those that fulfil a filter",
+     .body = "application/json application/x-lakehouse-f32",
+     .answers = "200 404 413 415 422 503 507"},
     {.methods = LH_HTTP_POST,
      .pattern = "/vectors/{name}/delete",
      .handler = lh_vector_delete_items,
      .flags = LH_ROUTE_BODY,
-     .summary = "Delete items by id",
+     .summary = "Delete items by id, or those that fulfil a filter",
      .body = "application/json",
-     .answers = "200 404 413 415 422 501 503"},
+     .answers = "200 404 413 415 422 503 507"},
+    {.methods = LH_HTTP_POST,
+     .pattern = "/vectors/{name}/snapshot",
+     .handler = lh_vector_snapshot,
+     .summary = "Write a snapshot now, unless the last one has everything",
+     .answers = "200 404 501 503 504 507"},
+    {.methods = LH_HTTP_POST,
+     .pattern = "/vectors/{name}/recall",
+     .handler = lh_vector_recall,
+     .flags = LH_ROUTE_BODY,
+     .summary = "Estimate the recall on a sample of the stored vectors",
+     .body = "application/json",
+     .answers = "200 404 413 415 503 507"},
     {.methods = LH_HTTP_GET,
      .pattern = "/vectors/{name}/items/{id}",
      .handler = lh_vector_get_item,

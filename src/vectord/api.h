@@ -15,13 +15,19 @@ struct lh_vector_api {
     struct lh_budget body_budget; /* of bodies in memory */
 };
 
-enum { LH_VECTOR_ROUTES = 8 };
+enum { LH_VECTOR_ROUTES = 10 };
 extern const struct lh_route lh_vector_routes[LH_VECTOR_ROUTES];
 
 lh_code lh_vector_add(void *service, struct lh_http_exchange *x, struct lh_error *err);
 lh_code lh_vector_delete_items(void *service, struct lh_http_exchange *x, struct lh_error *err);
 lh_code lh_vector_get_item(void *service, struct lh_http_exchange *x, struct lh_error *err);
 lh_code lh_vector_search(void *service, struct lh_http_exchange *x, struct lh_error *err);
+lh_code lh_vector_snapshot(void *service, struct lh_http_exchange *x, struct lh_error *err);
+lh_code lh_vector_recall(void *service, struct lh_http_exchange *x, struct lh_error *err);
+
+/* An index as GET shows it. */
+lh_code lh_vector_reply_collection(struct lh_http_exchange *x, int status,
+                                   struct lh_collection *collection, struct lh_error *err);
 
 /* The collection of {name}, and what bodies for it may be. Unref it. */
 lh_code lh_vector_target(struct lh_vector_api *api, const struct lh_http_exchange *x,
@@ -37,16 +43,17 @@ struct lh_vector_body {
 #define LH_AUTO_VECTOR_BODY LH_AUTO(lh_vector_body_deinit)
 void lh_vector_body_deinit(struct lh_vector_body *body);
 
+/* Takes memory for the body out of the budget, given back by deinit. LH_BUSY. */
+lh_code lh_vector_body_take(struct lh_vector_body *body, uint64_t bytes, struct lh_error *err);
+
 /* LH_TOO_LARGE, LH_BUSY when too many bodies are in memory. */
 lh_code lh_vector_body_read(struct lh_vector_api *api, struct lh_http_exchange *x,
                             struct lh_vector_body *ret_body, struct lh_error *err);
 
-/* What Content-Type says: JSON (also when there is none), or lines of JSON. */
-enum lh_vector_format { LH_VECTOR_JSON, LH_VECTOR_NDJSON };
-lh_code lh_vector_content_type(const struct lh_http_exchange *x, bool lines_allowed,
+/* What Content-Type says: JSON (also when there is none), lines of JSON, raw floats. */
+enum lh_vector_format { LH_VECTOR_JSON = 1, LH_VECTOR_NDJSON = 2, LH_VECTOR_RAW = 4 };
+/* LH_MEDIA_TYPE when it is none of `allowed`. */
+lh_code lh_vector_content_type(const struct lh_http_exchange *x, unsigned allowed,
                                enum lh_vector_format *ret_format, struct lh_error *err);
-
-/* The member "metadata" of a slot, in an object that is being written. */
-void lh_vector_put_metadata(struct lh_json *json, const struct lh_vindex *index, uint32_t slot);
 
 #endif

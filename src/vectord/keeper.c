@@ -13,6 +13,7 @@
 #include "vectord/load.h"
 #include "vectord/log.h"
 #include "vectord/objects.h"
+#include "vectord/snapshot.h"
 #include "vectord/vectord_private.h"
 
 enum {
@@ -57,7 +58,7 @@ static void log_failure(const struct lh_collection *collection, const char *what
 
 /* Writes one log object of what waits. The object stays in `flushing` until it is durable, so that
  * a second attempt finds the first one's object and knows it. */
-static void flush(struct lh_collection *collection)
+lh_code lh_collection_flush(struct lh_collection *collection, struct lh_error *err)
 {
     lh_mutex_lock(&collection->mutex);
     if (collection->flushing.len == 0) {
@@ -68,18 +69,22 @@ static void flush(struct lh_collection *collection)
     }
     lh_mutex_unlock(&collection->mutex);
     if (collection->flushing.len == 0)
-        return;
-    struct lh_error err = LH_ERROR_INIT;
+        return LH_OK;
     const struct lh_vindex_need nothing = {0}; /* they are applied already */
-    if (lh_commit_log(collection, &collection->flushing, &nothing, false, &err) != LH_OK) {
-        log_failure(collection, "changes could not be saved yet", &err);
-        return;
-    }
+    LH_TRY(lh_commit_log(collection, &collection->flushing, &nothing, false, err));
     lh_buf_deinit(&collection->flushing);
     collection->flushing = LH_BUF_INIT(LH_LOG_OBJECT_BYTES_MAX);
     lh_mutex_lock(&collection->mutex);
     collection->flushing_bytes = 0;
     lh_mutex_unlock(&collection->mutex);
+    return LH_OK;
+}
+
+static void flush(struct lh_collection *collection)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    if (lh_collection_flush(collection, &err) != LH_OK)
+        log_failure(collection, "changes could not be saved yet", &err);
 }
 
 /* ---- the other work ---- */
@@ -177,8 +182,11 @@ static void keep_all(struct lh_vectord *vectord)
     size_t count = lh_registry_all(&vectord->registry, &all);
     if (atomic_load(&vectord->commons.storage_failing) > 0)
         lh_objects_probe(&vectord->commons);
-    for (size_t i = 0; i < count && !is_stopping(vectord); i++)
+    lh_vectord_serve_snapshots(vectord, false);
+    for (size_t i = 0; i < count && !is_stopping(vectord); i++) {
         keep(vectord, all[i]);
+        lh_vectord_serve_snapshots(vectord, false);
+    }
     lh_collections_free(all, count);
 }
 
@@ -208,6 +216,7 @@ static void *run_keeper(void *ctx)
         vectord->keeper_woken = false;
         lh_mutex_unlock(&vectord->keeper_mutex);
     }
+    lh_vectord_serve_snapshots(vectord, true);
     return NULL;
 }
 

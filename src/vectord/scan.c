@@ -16,7 +16,7 @@ struct lh_scan lh_scan_start(lh_str body, struct lh_arena *arena)
 
 lh_code lh_scan_fail(const struct lh_scan *scan, struct lh_error *err, const char *wanted)
 {
-    uint64_t line = 1, column = 1;
+    uint64_t line = scan->first_line + 1, column = 1;
     for (const char *at = scan->start; at < scan->at; at++) {
         column = *at == '\n' ? 1 : column + 1;
         line += *at == '\n';

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -21,6 +22,7 @@ struct lh_scan {
     const char *at;
     const char *end;
     const char *start;      /* of the body, for line and column */
+    uint64_t first_line;    /* lines of the stream before it */
     struct lh_arena *arena; /* for strings with escapes */
 };
 

@@ -14,12 +14,16 @@ struct lh_vectord {
     pthread_cond_t keeper_wake;
     bool keeper_woken; /* there may be something to do now */
     bool keeper_runs;
+    struct lh_snapshot_request *snapshots; /* that are waited for, oldest first */
     atomic_bool stopping;
     pthread_t keeper;
 };
 
 /* The background looks at all indexes soon. */
 void lh_vectord_wake(struct lh_vectord *vectord);
+
+/* Makes durable what durability async has not saved yet. The keeper's thread. */
+lh_code lh_collection_flush(struct lh_collection *collection, struct lh_error *err);
 
 /* Saves what durability async has not saved, as far as one attempt goes. When the keeper has ended.
  */

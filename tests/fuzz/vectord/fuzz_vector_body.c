@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "vectord/body.h"
 #include "vectord/scan.h"
 
@@ -47,6 +48,22 @@ static void compare(lh_str body)
         LH_CHECK(ours == LH_OK || strstr(err.message, "nested") != NULL);
 }
 
+static void read_raw(lh_str body)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    LH_AUTO_SEARCH_REQUEST struct lh_search_request request = {0};
+    if (lh_body_raw_queries(body, &limits, &request, &err) == LH_OK)
+        LH_CHECK(request.count <= limits.items_max);
+    for (enum lh_raw_ids ids = LH_RAW_IDS_U64; ids <= LH_RAW_IDS_TEXT; ids++) {
+        LH_AUTO_BATCH struct lh_batch items = LH_BATCH_INIT(0);
+        LH_AUTO_FREE char *copy = lh_malloc(body.len + 1);
+        if (body.len > 0)
+            memcpy(copy, body.ptr, body.len);
+        if (lh_body_raw_items(copy, body.len, ids, &limits, &items, &err) == LH_OK)
+            check_batch(&items);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -60,10 +77,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_batch(&items);
     if (lh_body_item_lines(body, &limits, &lines, &err) == LH_OK)
         check_batch(&lines);
-    if (lh_body_delete(body, &limits, &deletes, &err) == LH_OK)
+    struct lh_condition condition;
+    if (lh_body_delete(body, &limits, &deletes, &condition, &err) == LH_OK)
         check_batch(&deletes);
     if (lh_body_search(body, &limits, &request, &err) == LH_OK)
         LH_CHECK(request.count <= limits.items_max && request.k >= 1 && request.k <= 100);
+    read_raw(body);
     compare(body);
     return 0;
 }

@@ -84,8 +84,11 @@ LH_TEST(bad_items_are_named)
         {ITEM("{\"vector\":[1,2,3]}"), LH_INVALID_VECTOR, "item 1: it has no id"},
         {ITEM("{}"), LH_INVALID_VECTOR, "item 1: it has no id"},
         {WITH_ID("\"\""), LH_INVALID_VECTOR, "an id has 1 to 256 bytes"},
-        {WITH_ID("7"), LH_INVALID_VECTOR, "its id is not a string"},
-        {WITH_ID("null"), LH_INVALID_VECTOR, "its id is not a string"},
+        {WITH_ID("7.5"), LH_INVALID_VECTOR, "its id is neither a string nor a whole number"},
+        {WITH_ID("1e3"), LH_INVALID_VECTOR, "its id is neither"},
+        {WITH_ID("18446744073709551616"), LH_INVALID_VECTOR, "its id is neither"},
+        {WITH_ID("-9223372036854775809"), LH_INVALID_VECTOR, "its id is neither"},
+        {WITH_ID("null"), LH_INVALID_VECTOR, "its id is neither a string"},
         {WITH_ID("\"" LONG_ID_256 "x\""), LH_INVALID_VECTOR, "an id has 1 to 256 bytes"},
         {WITH_ID("\"\xff\""), LH_INVALID_VECTOR, "the id is not UTF-8"},
         {WITH_ID("\"a\\u0000\""), LH_INVALID_VECTOR, "the id holds a NUL"},
@@ -167,22 +170,35 @@ LH_TEST(deletes_are_read)
 {
     struct lh_error err = LH_ERROR_INIT;
     LH_AUTO_BATCH struct lh_batch batch = LH_BATCH_INIT(0);
-    assert_int_equal(lh_body_delete(LH_STR("{\"ids\":[\"a\",\"b\",\"a\"]}"), &limits, &batch, &err),
-                     LH_OK);
+    struct lh_condition condition = {0};
+    lh_str body = LH_STR("{\"ids\":[\"a\",-12,\"a\"]}");
+    assert_int_equal(lh_body_delete(body, &limits, &batch, &condition, &err), LH_OK);
     assert_int_equal(batch.count, 3);
     assert_int_equal(batch.changes[2].kind, LH_CHANGE_DELETE);
+    assert_true(lh_str_is(batch.changes[1].id, "-12"));
+    assert_null(condition.filter);
+    LH_AUTO_BATCH struct lh_batch none = LH_BATCH_INIT(0);
+    body = LH_STR("{\"filter\": {\"a\": [1] } }");
+    assert_int_equal(lh_body_delete(body, &limits, &none, &condition, &err), LH_INVALID);
+    body = LH_STR("{\"filter\": {\"a\": 1 } }");
+    LH_AUTO_BATCH struct lh_batch by_filter = LH_BATCH_INIT(0);
+    assert_int_equal(lh_body_delete(body, &limits, &by_filter, &condition, &err), LH_OK);
+    assert_int_equal(by_filter.count, 0);
+    assert_true(lh_str_is(condition.text, "{\"a\":1}"));
     const struct bad_body cases[] = {
-        {"{\"filter\":{}}", LH_UNSUPPORTED, "filter"},
-        {"{}", LH_INVALID, "no 'ids'"},
+        {"{\"filter\":{}}", LH_INVALID, "an empty filter would delete all items"},
+        {"{\"filter\":{\"a\":1},\"ids\":[]}", LH_INVALID, "one of 'ids' and 'filter'"},
+        {"{}", LH_INVALID, "one of 'ids' and 'filter'"},
         {"{\"ids\":\"a\"}", LH_INVALID, "array of ids"},
-        {"{\"ids\":[1]}", LH_INVALID_VECTOR, "item 0: its id is not a string"},
+        {"{\"ids\":[1.5]}", LH_INVALID_VECTOR, "item 0: its id is neither a string"},
         {"{\"ids\":[\"\"]}", LH_INVALID_VECTOR, "1 to 256 bytes"},
         {"{\"ids\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\"]}", LH_TOO_LARGE, "at most 5"},
     };
     for (size_t i = 0; i < LH_COUNT(cases); i++) {
         LH_AUTO_BATCH struct lh_batch bad = LH_BATCH_INIT(0);
-        assert_int_equal(lh_body_delete(lh_str_from(cases[i].body), &limits, &bad, &err),
-                         cases[i].code);
+        assert_int_equal(
+            lh_body_delete(lh_str_from(cases[i].body), &limits, &bad, &condition, &err),
+            cases[i].code);
         assert_non_null(strstr(err.message, cases[i].message));
     }
 }
@@ -196,6 +212,7 @@ LH_TEST(searches_are_read)
     assert_int_equal(one.k, 10);
     assert_int_equal(one.ef, 0);
     assert_false(one.many || one.exact);
+    assert_true(one.metadata && one.condition.filter == NULL);
     LH_AUTO_SEARCH_REQUEST struct lh_search_request many = {0};
     lh_str body = LH_STR("{\"k\":5,\"vectors\":[[1,2,3],[4,5,6]],\"ef\":50,\"exact\":true}");
     assert_int_equal(lh_body_search(body, &limits, &many, &err), LH_OK);
@@ -204,6 +221,96 @@ LH_TEST(searches_are_read)
     LH_AUTO_SEARCH_REQUEST struct lh_search_request by_id = {0};
     assert_int_equal(lh_body_search(LH_STR("{\"id\":\"a\\n\"}"), &limits, &by_id, &err), LH_OK);
     assert_true(lh_str_is(by_id.id, "a\n"));
+    LH_AUTO_SEARCH_REQUEST struct lh_search_request filtered = {0};
+    body = LH_STR("{\"id\":18446744073709551615,\"filter\":{\"a\": 1},\"refine\":2.5,"
+                  "\"metadata\":false}");
+    assert_int_equal(lh_body_search(body, &limits, &filtered, &err), LH_OK);
+    assert_true(lh_str_is(filtered.id, "18446744073709551615"));
+    assert_true(lh_str_is(filtered.condition.text, "{\"a\":1}"));
+    assert_true(filtered.refine == 2.5 && !filtered.metadata);
+}
+
+/* ---- raw bodies ---- */
+
+static const float raw_vector[] = {1, 2.5F, -3};
+
+LH_TEST(raw_items_are_read)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(4096);
+    LH_AUTO_BATCH struct lh_batch numbers = LH_BATCH_INIT(0);
+    for (uint64_t id = UINT64_MAX - 1; id != 2; id++) {
+        lh_buf_append(&body, &id, sizeof(id));
+        lh_buf_append(&body, raw_vector, sizeof(raw_vector));
+    }
+    size_t len = body.len;
+    assert_int_equal(lh_body_raw_items(body.data, len, LH_RAW_IDS_U64, &limits, &numbers, &err),
+                     LH_OK);
+    assert_int_equal(numbers.count, 4);
+    assert_true(lh_str_is(numbers.changes[1].id, "18446744073709551615"));
+    assert_true(lh_str_is(numbers.changes[2].id, "0"));
+    assert_true(numbers.changes[3].vector[1] == 2.5F);
+    for (size_t cut = 1; cut < 20; cut++) {
+        LH_AUTO_BATCH struct lh_batch bad = LH_BATCH_INIT(0);
+        assert_int_equal(
+            lh_body_raw_items(body.data, len - cut, LH_RAW_IDS_U64, &limits, &bad, &err),
+            LH_INVALID);
+        assert_non_null(strstr(err.message, "within item 3"));
+    }
+}
+
+LH_TEST(raw_items_with_texts_are_read)
+{
+    static const char *const ids[] = {"a", "ab", "abc", "abcd", "\xc3\xa9"};
+    struct lh_error err = LH_ERROR_INIT;
+    LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(4096);
+    LH_AUTO_BATCH struct lh_batch batch = LH_BATCH_INIT(0);
+    for (size_t i = 0; i < LH_COUNT(ids); i++) {
+        uint16_t len = (uint16_t)strlen(ids[i]);
+        lh_buf_append(&body, &len, sizeof(len));
+        lh_buf_append(&body, ids[i], len);
+        while (body.len % 4 != 0)
+            lh_buf_append_char(&body, '\0');
+        lh_buf_append(&body, raw_vector, sizeof(raw_vector));
+    }
+    assert_int_equal(lh_body_raw_items(body.data, body.len, LH_RAW_IDS_TEXT, &limits, &batch, &err),
+                     LH_OK);
+    assert_int_equal(batch.count, LH_COUNT(ids));
+    for (size_t i = 0; i < LH_COUNT(ids); i++) {
+        assert_true(lh_str_is(batch.changes[i].id, ids[i]));
+        assert_true(batch.changes[i].vector[2] == -3);
+    }
+    body.data[0] = 0; /* the first id's length */
+    LH_AUTO_BATCH struct lh_batch bad = LH_BATCH_INIT(0);
+    assert_int_equal(lh_body_raw_items(body.data, body.len, LH_RAW_IDS_TEXT, &limits, &bad, &err),
+                     LH_INVALID_VECTOR);
+}
+
+LH_TEST(raw_queries_are_read)
+{
+    static const float bad_vector[] = {1, INFINITY, 0};
+    struct lh_error err = LH_ERROR_INIT;
+    float rows[18];
+    for (size_t i = 0; i < LH_COUNT(rows); i++)
+        rows[i] = (float)i;
+    const struct {
+        const void *bytes;
+        size_t len;
+        lh_code code;
+    } cases[] = {{rows, 12, LH_OK},
+                 {rows, 60, LH_OK},
+                 {rows, 72, LH_TOO_LARGE},
+                 {rows, 11, LH_INVALID},
+                 {rows, 13, LH_INVALID},
+                 {rows, 0, LH_INVALID},
+                 {bad_vector, 12, LH_INVALID_VECTOR}};
+    for (size_t i = 0; i < LH_COUNT(cases); i++) {
+        LH_AUTO_SEARCH_REQUEST struct lh_search_request request = {0};
+        lh_str body = lh_str_of(cases[i].bytes, cases[i].len);
+        assert_int_equal(lh_body_raw_queries(body, &limits, &request, &err), cases[i].code);
+        if (cases[i].code == LH_OK)
+            assert_int_equal(request.count, cases[i].len / 12);
+    }
 }
 
 LH_TEST(bad_searches_are_refused)
@@ -224,10 +331,13 @@ LH_TEST(bad_searches_are_refused)
         {"{\"vector\":[1,2,3],\"k\":99999999999999999999999}", LH_INVALID, "whole number"},
         {"{\"vector\":[1,2,3],\"ef\":201}", LH_INVALID, "'ef' is 201"},
         {"{\"vector\":[1,2,3],\"exact\":1}", LH_INVALID, "true or false"},
-        {"{\"vector\":[1,2,3],\"filter\":{}}", LH_UNSUPPORTED, "filter"},
-        {"{\"vector\":[1,2,3],\"refine\":3}", LH_UNSUPPORTED, "refine"},
+        {"{\"vector\":[1,2,3],\"filter\":{\"a\":{\"$gr\":1}}}", LH_INVALID, "at 'a.$gr'"},
+        {"{\"vector\":[1,2,3],\"filter\":[]}", LH_INVALID, "the filter: an object"},
+        {"{\"vector\":[1,2,3],\"refine\":0.5}", LH_INVALID, "'refine' is a number from 1"},
+        {"{\"vector\":[1,2,3],\"refine\":\"2\"}", LH_INVALID, "'refine' is a number"},
+        {"{\"vector\":[1,2,3],\"metadata\":1}", LH_INVALID, "true or false"},
         {"{\"vector\":[1,2,3],\"top\":3}", LH_INVALID, "no member 'top'"},
-        {"{\"id\":7}", LH_INVALID_VECTOR, "not a string"},
+        {"{\"id\":7.5}", LH_INVALID_VECTOR, "neither a string"},
     };
     for (size_t i = 0; i < LH_COUNT(cases); i++) {
         struct lh_error err = LH_ERROR_INIT;
@@ -360,6 +470,9 @@ int main(void)
         cmocka_unit_test(deletes_are_read),
         cmocka_unit_test(searches_are_read),
         cmocka_unit_test(bad_searches_are_refused),
+        cmocka_unit_test(raw_items_are_read),
+        cmocka_unit_test(raw_items_with_texts_are_read),
+        cmocka_unit_test(raw_queries_are_read),
         cmocka_unit_test(the_scanner_agrees_with_jansson),
         cmocka_unit_test(strings_agree_with_jansson),
         cmocka_unit_test(vectors_agree_with_jansson),
