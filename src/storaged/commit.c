@@ -93,19 +93,31 @@ static void publish_group(struct lh_store *store, struct lh_commit *group)
     }
 }
 
-/* Wakes the callers. After that their commits are gone. */
+/* Wakes the callers who sleep, and tells the others. After that their commits are gone. */
 static void answer_group(struct lh_store *store, struct lh_commit *group)
 {
     bool due = lh_keeper_checkpoint_due(store);
+    struct lh_commit *to_tell = NULL;
+    struct lh_commit **to_tell_end = &to_tell;
     lh_mutex_lock(&store->mutex);
     for (struct lh_commit *commit = group, *next; commit; commit = next) {
         next = commit->next;
-        commit->done = true;
-        pthread_cond_signal(&commit->answered);
+        if (commit->told) {
+            *to_tell_end = commit;
+            to_tell_end = &commit->next;
+        } else {
+            commit->done = true;
+            pthread_cond_signal(&commit->answered);
+        }
     }
+    *to_tell_end = NULL;
     if (due || store->doomed_count > 0)
         lh_keeper_wake(store);
     lh_mutex_unlock(&store->mutex);
+    for (struct lh_commit *commit = to_tell, *next; commit; commit = next) {
+        next = commit->next;
+        commit->told(commit->told_ctx);
+    }
 }
 
 static void commit_group(struct lh_store *store, struct lh_commit *group)
@@ -183,13 +195,27 @@ void lh_committer_stop(struct lh_store *store)
     store->committer_started = false;
 }
 
+/* mutex held. */
+static void enqueue(struct lh_store *store, struct lh_commit *commit)
+{
+    *store->queue_end = commit;
+    store->queue_end = &commit->next;
+    pthread_cond_signal(&store->committer_wake);
+}
+
+void lh_commit_begin(struct lh_store *store, struct lh_commit *commit)
+{
+    LH_CHECK(commit->told != NULL);
+    lh_mutex_lock(&store->mutex);
+    enqueue(store, commit);
+    lh_mutex_unlock(&store->mutex);
+}
+
 lh_code lh_commit_submit(struct lh_store *store, struct lh_commit *commit, struct lh_error *err)
 {
     lh_cond_init(&commit->answered);
     lh_mutex_lock(&store->mutex);
-    *store->queue_end = commit;
-    store->queue_end = &commit->next;
-    pthread_cond_signal(&store->committer_wake);
+    enqueue(store, commit);
     while (!commit->done)
         lh_cond_wait_until(&commit->answered, &store->mutex, LH_NO_DEADLINE);
     lh_mutex_unlock(&store->mutex);

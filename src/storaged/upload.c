@@ -56,6 +56,16 @@ struct lh_upload {
     bool has_file;
     struct lh_body_file file;
     bool kept; /* the file belongs to the store, or its fate is open */
+
+    /* The commit: one of `put`. */
+    struct lh_store_info info;
+    struct lh_index_body body;
+    uint64_t body_id;
+    struct lh_commit *commit;
+    union {
+        struct lh_object_put object;
+        struct lh_part_put part;
+    } put;
 };
 
 /* ---- begin ---- */
@@ -67,6 +77,11 @@ static size_t window_bytes(const struct lh_store *store, int64_t length)
     uint64_t full = store->options.inline_bytes_max + 1;
     full = (full + LH_STORE_BLOCK - 1) / LH_STORE_BLOCK * LH_STORE_BLOCK;
     return (size_t)(length >= 0 && (uint64_t)length < full ? (uint64_t)length + 1 : full);
+}
+
+bool lh_store_is_inline(const struct lh_store *store, int64_t length)
+{
+    return length >= 0 && (uint64_t)length <= store->options.inline_bytes_max;
 }
 
 static lh_code take_budget(struct lh_store *store, size_t bytes, struct lh_error *err)
@@ -315,47 +330,28 @@ static lh_code settle(struct lh_upload *upload, uint64_t *ret_body, struct lh_er
     return LH_OK;
 }
 
-/* Waits for the commit. The file is the store's when it succeeded, or may have. */
-static lh_code submit(struct lh_upload *upload, struct lh_commit *commit,
-                      const struct lh_index_body *body, const uint64_t *body_id,
-                      struct lh_error *err)
+static struct lh_commit *prepare_object(struct lh_upload *upload, uint64_t body_id)
 {
-    commit->err = LH_ERROR_INIT;
-    commit->load = body->payload ? upload->size : 0;
-    commit->files = body_id;
-    commit->file_count = upload->has_file ? 1 : 0;
-    lh_code code = lh_commit_submit(upload->store, commit, err);
-    upload->kept = code == LH_OK || commit->outcome_open;
-    return code;
-}
-
-static lh_code commit_object(struct lh_upload *upload, const struct lh_store_info *info,
-                             const struct lh_index_body *body, uint64_t body_id, bool *ret_created,
-                             struct lh_error *err)
-{
-    struct lh_object_put put = {
+    upload->put.object = (struct lh_object_put){
         .commit = {.kind = &lh_object_put_kind},
         .bucket = upload->bucket,
         .key = lh_str_of(upload->key, upload->key_len),
         .condition = upload->condition,
-        .row = {.info = *info,
+        .row = {.info = upload->info,
                 .body = body_id,
                 .in_file = upload->has_file,
                 .has_attributes = upload->headers_len > 0 || upload->tags_len > 0},
-        .body = body,
+        .body = &upload->body,
         .attributes = {lh_str_of(upload->headers, upload->headers_len),
                        lh_str_of(upload->tags, upload->tags_len)},
     };
-    LH_TRY(submit(upload, &put.commit, body, &body_id, err));
-    *ret_created = !put.existed;
-    return LH_OK;
+    return &upload->put.object.commit;
 }
 
-static lh_code commit_part(struct lh_upload *upload, const struct lh_store_info *info,
-                           const struct lh_index_body *body, uint64_t body_id, bool *ret_created,
-                           struct lh_error *err)
+static struct lh_commit *prepare_part(struct lh_upload *upload, uint64_t body_id)
 {
-    struct lh_part_put put = {
+    const struct lh_store_info *info = &upload->info;
+    upload->put.part = (struct lh_part_put){
         .commit = {.kind = &lh_part_put_kind},
         .bucket = upload->bucket,
         .key = lh_str_of(upload->key, upload->key_len),
@@ -366,34 +362,67 @@ static lh_code commit_part(struct lh_upload *upload, const struct lh_store_info 
                           .checksum = info->checksum},
                  .body = body_id,
                  .in_file = upload->has_file},
-        .body = body,
+        .body = &upload->body,
     };
-    memcpy(put.part.info.etag, info->etag, sizeof(put.part.info.etag));
-    LH_TRY(submit(upload, &put.commit, body, &body_id, err));
-    *ret_created = !put.existed;
+    memcpy(upload->put.part.part.info.etag, info->etag, sizeof(info->etag));
+    return &upload->put.part.commit;
+}
+
+lh_code lh_upload_prepare(struct lh_upload *upload, struct lh_error *err)
+{
+    LH_CHECK_MAGIC(upload, upload_magic);
+    struct lh_store_info *info = &upload->info;
+    *info = (struct lh_store_info){.size = upload->size};
+    LH_TRY(check_digests(upload, info->etag, err));
+    LH_TRY(check_checksum(upload, &info->checksum, err));
+    LH_TRY(settle(upload, &upload->body_id, err));
+    info->modified_ms = lh_store_now(upload->store);
+    memcpy(info->content_type, upload->content_type, sizeof(info->content_type));
+    upload->body = (struct lh_index_body){
+        .sums = upload->sums,
+        .sum_count = upload->sum_count,
+        .payload = upload->has_file ? NULL : upload->window,
+    };
+    struct lh_commit *commit = upload->upload_id ? prepare_part(upload, upload->body_id)
+                                                 : prepare_object(upload, upload->body_id);
+    commit->err = LH_ERROR_INIT;
+    commit->load = upload->body.payload ? upload->size : 0;
+    commit->files = &upload->body_id;
+    commit->file_count = upload->has_file ? 1 : 0;
+    upload->commit = commit;
+    return LH_OK;
+}
+
+void lh_upload_commit_begin(struct lh_upload *upload, void (*told)(void *ctx), void *ctx)
+{
+    LH_CHECK_MAGIC(upload, upload_magic);
+    LH_CHECK(upload->commit != NULL);
+    upload->commit->told = told;
+    upload->commit->told_ctx = ctx;
+    lh_commit_begin(upload->store, upload->commit);
+}
+
+lh_code lh_upload_commit_end(struct lh_upload *upload, struct lh_store_info *ret_info,
+                             bool *ret_created, struct lh_error *err)
+{
+    LH_CHECK_MAGIC(upload, upload_magic);
+    const struct lh_commit *commit = upload->commit;
+    upload->kept = commit->code == LH_OK || commit->outcome_open;
+    if (commit->code != LH_OK) {
+        *err = commit->err;
+        return commit->code;
+    }
+    *ret_info = upload->info;
+    *ret_created = !(upload->upload_id ? upload->put.part.existed : upload->put.object.existed);
     return LH_OK;
 }
 
 lh_code lh_upload_commit(struct lh_upload *upload, struct lh_store_info *ret_info,
                          bool *ret_created, struct lh_error *err)
 {
-    LH_CHECK_MAGIC(upload, upload_magic);
-    struct lh_store_info info = {.size = upload->size};
-    uint64_t body_id = 0;
-    LH_TRY(check_digests(upload, info.etag, err));
-    LH_TRY(check_checksum(upload, &info.checksum, err));
-    LH_TRY(settle(upload, &body_id, err));
-    info.modified_ms = lh_store_now(upload->store);
-    memcpy(info.content_type, upload->content_type, sizeof(info.content_type));
-    const struct lh_index_body body = {
-        .sums = upload->sums,
-        .sum_count = upload->sum_count,
-        .payload = upload->has_file ? NULL : upload->window,
-    };
-    LH_TRY(upload->upload_id ? commit_part(upload, &info, &body, body_id, ret_created, err)
-                             : commit_object(upload, &info, &body, body_id, ret_created, err));
-    *ret_info = info;
-    return LH_OK;
+    LH_TRY(lh_upload_prepare(upload, err));
+    LH_IGNORE(lh_commit_submit(upload->store, upload->commit, err), "the end tells");
+    return lh_upload_commit_end(upload, ret_info, ret_created, err);
 }
 
 void lh_upload_free(struct lh_upload *upload)
