@@ -4,7 +4,6 @@
 #ifndef LH_STORAGED_API_H
 #define LH_STORAGED_API_H
 
-#include "base/hash.h"
 #include "net/http_server.h"
 #include "service/keys.h"
 #include "storaged/storaged.h"
@@ -35,31 +34,15 @@ lh_code lh_storaged_admit(const struct lh_storaged *storaged, struct lh_http_exc
 
 /* api_get.c: GET and HEAD of an object, also `?locate`. */
 lh_code lh_storaged_get(void *service, struct lh_http_exchange *x, struct lh_error *err);
-/* Its pieces. The request's conditions against an object (RFC 9110 section 13.2.2): *ret_unchanged
- * = answer 304. */
-lh_code lh_storaged_judge(const struct lh_http_exchange *x, const struct lh_store_info *info,
-                          bool *ret_unchanged, struct lh_error *err);
-/* Whether If-Range, if there is one, means this object. */
-bool lh_storaged_range_is_meant(const struct lh_http_exchange *x, const struct lh_store_info *info);
-/* ETag, Last-Modified, Accept-Ranges. */
-void lh_storaged_set_validators(struct lh_http_exchange *x, const struct lh_store_info *info);
-lh_code lh_storaged_reply_unchanged(struct lh_http_exchange *x, const struct lh_store_info *info,
-                                    struct lh_error *err);
 /* The answer to ?locate; `path` may be NULL. */
 lh_code lh_storaged_reply_location(struct lh_http_exchange *x, const char *path, uint64_t size,
                                    const char *etag, struct lh_error *err);
 
 /* api_put.c: PUT of an object. */
 lh_code lh_storaged_put(void *service, struct lh_http_exchange *x, struct lh_error *err);
-/* What the request says that its body hashes to. Refuses what would be lost: a part, a coding. */
-struct lh_put_digests {
-    bool has_md5;
-    bool has_sha256;
-    uint8_t md5[LH_MD5_SIZE];
-    uint8_t sha256[LH_SHA256_SIZE];
-};
-lh_code lh_storaged_take_digests(const struct lh_http_exchange *x, struct lh_put_digests *ret,
-                                 struct lh_error *err);
+/* x-amz-content-sha256 of a request whose body is not streamed: fills body_mode and body_sha256. */
+struct lh_s3;
+lh_code lh_storaged_take_payload(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_storaged_reply_stored(struct lh_http_exchange *x, lh_str key, uint64_t size,
                                  const char *etag, bool created, struct lh_error *err);
 

@@ -52,8 +52,7 @@ lh_code lh_read_judge_request(const struct lh_http_exchange *x, const struct lh_
     return LH_OK;
 }
 
-/* RFC 9110 section 13.1.5: a range is meant for the object that the client knows. */
-static bool range_is_meant(const struct lh_http_exchange *x, const struct lh_store_info *info)
+bool lh_read_range_is_meant(const struct lh_http_exchange *x, const struct lh_store_info *info)
 {
     lh_str if_range = lh_http_header(x, "If-Range");
     if (!if_range.ptr)
@@ -112,7 +111,7 @@ lh_code lh_read_choose(struct lh_http_exchange *x, const struct lh_store_info *i
     struct lh_read_run run = {.status = 200, .len = info->size};
     lh_str range = lh_http_header(x, "Range");
     enum lh_range_result result = LH_RANGE_WHOLE;
-    if (range.ptr && range_is_meant(x, info))
+    if (range.ptr && lh_read_range_is_meant(x, info))
         result = lh_http_range(range, info->size, &run.offset, &run.len);
     if (result == LH_RANGE_UNSATISFIABLE) {
         char text[RANGE_TEXT];

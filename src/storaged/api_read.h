@@ -26,6 +26,9 @@ enum lh_verdict lh_read_judge(const struct lh_read_conditions *conditions,
 lh_code lh_read_judge_request(const struct lh_http_exchange *x, const struct lh_store_info *info,
                               bool *ret_unchanged, struct lh_error *err);
 
+/* Whether If-Range, if there is one, means this object (RFC 9110 section 13.1.5). */
+bool lh_read_range_is_meant(const struct lh_http_exchange *x, const struct lh_store_info *info);
+
 struct lh_read_run {
     int status; /* 200 or 206 */
     uint64_t offset;

@@ -3,9 +3,13 @@
  * local one, as far as the store can say. Where it cannot: a PUT without a condition is answered
  * 200, for it is not known whether the key was there; conditions name one etag.
  */
+#include "base/checksum.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "storaged/api.h"
+#include "storaged/api_read.h"
 #include "storaged/remote.h"
+#include "storaged/s3_object.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -76,9 +80,11 @@ static lh_code take_if_none_match(const struct lh_http_exchange *x, bool *ret, s
 /* A body on its way, and what it must hash to. */
 struct incoming {
     struct lh_http_exchange *x;
-    struct lh_put_digests expected;
+    struct lh_s3 s3; /* what reads its headers */
+    struct lh_s3_digests expected;
     struct lh_digest *md5; /* NULL when it is not asked for; so the next */
     struct lh_digest *sha256;
+    struct lh_checksummer *checksum;
 };
 
 static lh_code read_body(void *ctx, void *bytes, size_t max, size_t *ret_len, struct lh_error *err)
@@ -89,6 +95,8 @@ static lh_code read_body(void *ctx, void *bytes, size_t max, size_t *ret_len, st
         lh_digest_update(incoming->md5, bytes, *ret_len);
     if (incoming->sha256 != NULL)
         lh_digest_update(incoming->sha256, bytes, *ret_len);
+    if (incoming->checksum != NULL)
+        lh_checksummer_update(incoming->checksum, bytes, *ret_len);
     return LH_OK;
 }
 
@@ -107,9 +115,33 @@ static lh_code check_digest(struct lh_digest *digest, const uint8_t *expected, s
 static lh_code check_body(void *ctx, struct lh_error *err)
 {
     const struct incoming *incoming = ctx;
+    const struct lh_checksum *expected = &incoming->expected.checksum;
+    struct lh_checksum found;
     LH_TRY(check_digest(incoming->md5, incoming->expected.md5, LH_MD5_SIZE, "MD5", err));
-    return check_digest(incoming->sha256, incoming->expected.sha256, LH_SHA256_SIZE, "SHA-256",
-                        err);
+    LH_TRY(
+        check_digest(incoming->sha256, incoming->s3.body_sha256, LH_SHA256_SIZE, "SHA-256", err));
+    if (incoming->checksum == NULL)
+        return LH_OK;
+    lh_checksummer_final(incoming->checksum, &found);
+    if (memcmp(found.bytes, expected->bytes, lh_checksum_size(expected->kind)) != 0)
+        return lh_fail(err, LH_BAD_DIGEST, "the body does not match its %s",
+                       lh_checksum_name(expected->kind));
+    return LH_OK;
+}
+
+/* What this service would keep and the external store is not told is refused. */
+static lh_code take_headers(struct incoming *incoming, struct lh_error *err)
+{
+    struct lh_upload_options kept = {.length = -1};
+    LH_TRY(lh_storaged_take_payload(&incoming->s3, err));
+    LH_TRY(lh_s3_refuse_headers(&incoming->s3, err));
+    LH_TRY(lh_s3_take_digests(&incoming->s3, &incoming->expected, err));
+    LH_TRY(lh_s3_take_headers(&incoming->s3, &kept, err));
+    if (kept.headers.count > 0 || lh_http_header(incoming->x, "x-amz-tagging").ptr != NULL ||
+        lh_http_header(incoming->x, "Content-Encoding").len > 0)
+        return lh_fail(err, LH_UNSUPPORTED,
+                       "headers and tags are not kept with objects in an external store");
+    return LH_OK;
 }
 
 static lh_code take_content_type(struct lh_http_exchange *x, const char **ret, struct lh_error *err)
@@ -133,11 +165,14 @@ static lh_code put_body(const struct lh_storaged *storaged, struct incoming *inc
     put->ctx = incoming;
     if (incoming->expected.has_md5)
         incoming->md5 = lh_digest_new(LH_DIGEST_MD5);
-    if (incoming->expected.has_sha256)
+    if (incoming->s3.body_mode == LH_S3_BODY_SIGNED)
         incoming->sha256 = lh_digest_new(LH_DIGEST_SHA256);
+    if (incoming->expected.checksum.kind != LH_CHECKSUM_NONE)
+        incoming->checksum = lh_checksummer_new(incoming->expected.checksum.kind);
     lh_code code = lh_remote_put(storaged->remote, key, put, &info, err);
     lh_digest_free(incoming->md5);
     lh_digest_free(incoming->sha256);
+    lh_checksummer_free(incoming->checksum);
     LH_TRY(code);
     return lh_storaged_reply_stored(incoming->x, key, info.size, info.etag, put->if_none_match,
                                     err);
@@ -148,7 +183,7 @@ lh_code lh_storaged_remote_put(const struct lh_storaged *storaged, struct lh_htt
 {
     lh_str key;
     char etag[LH_ETAG_SIZE];
-    struct incoming incoming = {.x = x};
+    struct incoming incoming = {.x = x, .s3 = {.x = x}};
     struct lh_s3_put put = {
         .length = lh_http_body_length(x),
         .size_max = (uint64_t)storaged->object_bytes_max,
@@ -158,7 +193,7 @@ lh_code lh_storaged_remote_put(const struct lh_storaged *storaged, struct lh_htt
     LH_TRY(take_if_match(x, etag, &put.if_match, err));
     LH_TRY(take_if_none_match(x, &put.if_none_match, err));
     LH_TRY(take_content_type(x, &put.content_type, err));
-    LH_TRY(lh_storaged_take_digests(x, &incoming.expected, err));
+    LH_TRY(take_headers(&incoming, err));
     LH_TRY(lh_http_body_limit(x, storaged->object_bytes_max, err));
     return put_body(storaged, &incoming, &put, key, err);
 }
@@ -188,8 +223,8 @@ static lh_code send_head(void *ctx, const struct lh_s3_answer *answer, struct lh
     to_store_info(answer, &info);
     outgoing->unchanged = answer->status == 304;
     if (outgoing->unchanged)
-        return lh_storaged_reply_unchanged(x, &info, err);
-    lh_storaged_set_validators(x, &info);
+        return lh_read_reply_unchanged(x, &info, err);
+    lh_read_set_validators(x, &info);
     if (answer->status == 206) {
         char range[RANGE_TEXT_MAX];
         int len = snprintf(range, sizeof(range), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
@@ -219,7 +254,7 @@ static lh_code wants_range(const struct lh_storaged *storaged, const struct lh_h
     struct lh_store_info info;
     LH_TRY(lh_remote_head(storaged->remote, key, &limits, &answer, err));
     to_store_info(&answer, &info);
-    *ret = lh_storaged_range_is_meant(x, &info);
+    *ret = lh_read_range_is_meant(x, &info);
     return LH_OK;
 }
 
@@ -256,10 +291,10 @@ static lh_code reply_head(struct lh_http_exchange *x, const struct lh_s3_answer 
     struct lh_store_info info;
     bool unchanged = false;
     to_store_info(answer, &info);
-    LH_TRY(lh_storaged_judge(x, &info, &unchanged, err));
+    LH_TRY(lh_read_judge_request(x, &info, &unchanged, err));
     if (unchanged)
-        return lh_storaged_reply_unchanged(x, &info, err);
-    lh_storaged_set_validators(x, &info);
+        return lh_read_reply_unchanged(x, &info, err);
+    lh_read_set_validators(x, &info);
     LH_TRY(lh_http_start(x, 200, info.content_type, (int64_t)info.size, err));
     return lh_http_finish(x, err);
 }
