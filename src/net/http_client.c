@@ -315,7 +315,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *ctx)
 
 static bool is_repeatable(const struct lh_http_call *call)
 {
-    return call->method != LH_HTTP_POST; /* RFC 9110 section 9.2.2 */
+    return call->method != LH_HTTP_POST && !call->once; /* RFC 9110 section 9.2.2 */
 }
 
 static bool has_body(const struct lh_http_call *call)

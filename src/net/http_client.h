@@ -59,6 +59,8 @@ struct lh_http_call {
     lh_deadline deadline;          /* of the whole call */
     int64_t first_byte_timeout_ms; /* after the request was sent; 0 = only the deadline */
 
+    bool once; /* never repeated on another connection, even if the method would allow it */
+
     /* The call ends with LH_CANCELLED soon (<= 200 ms) after this becomes true. May be NULL. */
     bool (*cancelled)(const void *ctx);
     const void *cancel_ctx;

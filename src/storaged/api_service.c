@@ -121,6 +121,7 @@ static void remote_health(struct lh_remote *remote, struct lh_health *health)
     lh_health_fact(health, "bucket", facts.bucket);
     lh_health_fact(health, "prefix", facts.prefix);
     lh_health_fact(health, "conditional_delete", facts.deletes_by_etag ? "store" : "looked up");
+    lh_health_fact(health, "conditions_in_parts", facts.parts_with_conditions ? "yes" : "refused");
     lh_health_count(health, "requests", facts.client.requests);
     lh_health_count(health, "repeats", facts.client.repeats);
     lh_health_count(health, "failures", facts.client.failures);

@@ -17,6 +17,7 @@ struct lh_remote {
     char *bucket;
     char *prefix;
     bool deletes_by_etag;
+    bool parts_with_conditions;
 };
 
 /* ---- life ---- */
@@ -80,6 +81,7 @@ void lh_remote_facts(struct lh_remote *remote, struct lh_remote_facts *ret)
         .bucket = remote->bucket,
         .prefix = remote->prefix,
         .deletes_by_etag = remote->deletes_by_etag,
+        .parts_with_conditions = remote->parts_with_conditions,
     };
     lh_s3_client_stats(remote->client, &ret->client);
 }
@@ -122,6 +124,7 @@ lh_code lh_remote_put(struct lh_remote *remote, lh_str key, const struct lh_s3_p
     LH_TRY(make_key(remote, key, &full, err));
     mine.bucket = lh_str_from(remote->bucket);
     mine.key = key_text(&full);
+    mine.whole_only = !remote->parts_with_conditions && (put->if_none_match || put->if_match);
     return lh_s3_client_put(remote->client, &mine, ret_info, err);
 }
 
@@ -220,13 +223,23 @@ static lh_code read_byte(void *ctx, void *bytes, size_t max, size_t *ret_len, st
     return LH_OK;
 }
 
-static lh_code put_probe(const struct probe *probe, bool if_none_match, const char *if_match,
+/* An etag that no object has. */
+static const char no_etag[] = "00000000000000000000000000000000";
+
+struct condition {
+    bool if_none_match;
+    const char *if_match;
+    bool in_parts;
+};
+
+static lh_code put_probe(const struct probe *probe, const struct condition *condition,
                          struct lh_object_info *ret_info, struct lh_error *err)
 {
     bool is_read = false;
     const struct lh_s3_put put = {
-        .if_none_match = if_none_match,
-        .if_match = if_match,
+        .if_none_match = condition->if_none_match,
+        .if_match = condition->if_match,
+        .in_parts = condition->in_parts,
         .length = 1,
         .read = read_byte,
         .ctx = &is_read,
@@ -235,23 +248,47 @@ static lh_code put_probe(const struct probe *probe, bool if_none_match, const ch
     return lh_remote_put(probe->remote, lh_str_from(probe->key), &put, ret_info, err);
 }
 
-/* The condition does not hold, so the store must refuse. One that says that it cannot, or that
- * ignores it, is of no use. */
-static lh_code need_refusal(const struct probe *probe, bool if_none_match, const char *if_match,
-                            struct lh_error *err)
+/* A condition that does not hold: *ret_refused is whether the store refuses, as it must. One that
+ * says that it cannot is no better than one that ignores it. */
+static lh_code try_refusal(const struct probe *probe, const struct condition *condition,
+                           bool *ret_refused, struct lh_error *err)
 {
     struct lh_object_info info;
-    lh_code code = put_probe(probe, if_none_match, if_match, &info, err);
-    if (code == LH_PRECONDITION)
+    struct lh_error failure = LH_ERROR_INIT;
+    lh_code code = put_probe(probe, condition, &info, &failure);
+    *ret_refused = code == LH_PRECONDITION;
+    if (*ret_refused || code == LH_OK || code == LH_UNSUPPORTED || code == LH_INVALID)
         return LH_OK;
-    if (code != LH_OK && code != LH_UNSUPPORTED && code != LH_INVALID)
-        return code;
+    *err = failure;
+    return code;
+}
+
+static lh_code need_refusal(const struct probe *probe, const struct condition *condition,
+                            struct lh_error *err)
+{
+    bool refused = false;
+    LH_TRY(try_refusal(probe, condition, &refused, err));
+    if (refused)
+        return LH_OK;
     LH_IGNORE(lh_fail(err, LH_INVALID_CONFIG,
-                      "the store at %s ignores %s on PUT: two writers would overwrite each other's "
+                      "the store ignores %s on PUT: two writers would overwrite each other's "
                       "commits",
-                      probe->remote->endpoint, if_none_match ? "If-None-Match" : "If-Match"),
+                      condition->if_none_match ? "If-None-Match" : "If-Match"),
               "the hint returns it");
     return lh_hint(err, "use a store with conditional writes, such as AWS, MinIO or storaged");
+}
+
+static lh_code try_parts(const struct probe *probe, struct lh_error *err)
+{
+    struct lh_remote *remote = probe->remote;
+    bool none_match = false, match = false;
+    remote->parts_with_conditions = true;
+    LH_TRY(try_refusal(probe, &(struct condition){.if_none_match = true, .in_parts = true},
+                       &none_match, err));
+    LH_TRY(try_refusal(probe, &(struct condition){.if_match = no_etag, .in_parts = true}, &match,
+                       err));
+    remote->parts_with_conditions = none_match && match;
+    return LH_OK;
 }
 
 /* Leaves nothing behind if it can. */
@@ -260,8 +297,8 @@ static lh_code try_delete(const struct probe *probe, struct lh_error *err)
     struct lh_remote *remote = probe->remote;
     struct lh_error ignored = LH_ERROR_INIT;
     remote->deletes_by_etag = true;
-    lh_code code = lh_remote_delete(remote, lh_str_from(probe->key),
-                                    "00000000000000000000000000000000", &probe->limits, &ignored);
+    lh_code code =
+        lh_remote_delete(remote, lh_str_from(probe->key), no_etag, &probe->limits, &ignored);
     remote->deletes_by_etag = code == LH_PRECONDITION;
     return lh_remote_delete(remote, lh_str_from(probe->key), NULL, &probe->limits, err);
 }
@@ -269,10 +306,13 @@ static lh_code try_delete(const struct probe *probe, struct lh_error *err)
 static lh_code try_all(const struct probe *probe, struct lh_error *err)
 {
     struct lh_object_info info;
-    LH_TRY(put_probe(probe, true, NULL, &info, err));
-    LH_TRY(need_refusal(probe, true, NULL, err));
-    LH_TRY(need_refusal(probe, false, "00000000000000000000000000000000", err));
-    return put_probe(probe, false, info.etag, &info, err);
+    const struct condition absent = {.if_none_match = true};
+    const struct condition other = {.if_match = no_etag};
+    LH_TRY(put_probe(probe, &absent, &info, err));
+    LH_TRY(need_refusal(probe, &absent, err));
+    LH_TRY(need_refusal(probe, &other, err));
+    LH_TRY(put_probe(probe, &(struct condition){.if_match = info.etag}, &info, err));
+    return try_parts(probe, err);
 }
 
 lh_code lh_remote_probe(struct lh_remote *remote, bool (*stopping)(const void *ctx),

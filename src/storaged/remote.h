@@ -5,6 +5,8 @@
  * The store must honour If-None-Match and If-Match on PUT: the commits of the services above depend
  * on it, so it is tried before the first request is taken. A store that does not know If-Match on
  * DELETE is helped out: the object is looked at first, so somebody else's put in between is lost.
+ * One that ignores the conditions of an upload in parts gets no object with a condition that is
+ * larger than a part (LH_UNSUPPORTED).
  */
 #ifndef LH_STORAGED_REMOTE_H
 #define LH_STORAGED_REMOTE_H
@@ -29,7 +31,8 @@ struct lh_remote_facts {
     const char *endpoint;
     const char *bucket;
     const char *prefix;
-    bool deletes_by_etag; /* the store knows If-Match on DELETE */
+    bool deletes_by_etag;       /* the store knows If-Match on DELETE */
+    bool parts_with_conditions; /* it honours conditions when an upload in parts is completed */
     struct lh_s3_client_stats client;
 };
 void lh_remote_facts(struct lh_remote *remote, struct lh_remote_facts *ret);

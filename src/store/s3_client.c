@@ -339,6 +339,7 @@ lh_code lh_s3_try(struct lh_s3_client *client, const struct lh_s3_call *call, co
             .read_ctx = &attempt,
             .read_length = (int64_t)call->body_len,
             .deadline = call->limits.deadline,
+            .once = call->counts_tries,
             .cancelled = must_end,
             .cancel_ctx = &attempt,
         };

@@ -110,6 +110,7 @@ struct lh_s3_call {
     size_t header_count;
     const void *body;
     size_t body_len;
+    bool counts_tries; /* not even a dead connection makes a try that answer->tries knows not of */
     bool may_hide_error; /* a 200 whose body is an <Error> is a failure */
     struct lh_s3_limits limits;
     /* Of a success; on_head once, before the body. May be NULL. */
@@ -156,6 +157,8 @@ struct lh_s3_put {
     const struct lh_http_header *headers; /* x-amz-meta-*, at most 8 */
     size_t header_count;
 
+    bool in_parts;     /* even when it fits one request */
+    bool whole_only;   /* LH_UNSUPPORTED when it does not */
     int64_t length;    /* -1 = not known */
     uint64_t size_max; /* of one whose length is not known */
     /* The next bytes; *ret_len = 0 at the end. */

@@ -204,6 +204,7 @@ lh_code lh_s3_client_delete(struct lh_s3_client *client, lh_str bucket, lh_str k
         .key = key,
         .headers = &header,
         .header_count = if_match != NULL,
+        .counts_tries = if_match != NULL,
         .limits = *limits,
     };
     LH_AUTO_S3_ANSWER struct lh_s3_answer answer = LH_S3_ANSWER_INIT(LH_S3_ERROR_BYTES_MAX);

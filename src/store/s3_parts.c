@@ -198,21 +198,25 @@ static lh_code next_worker(struct upload *upload, size_t window_bytes, struct wo
     return join(first, err);
 }
 
+/* A body of known length is not asked for its end. */
+static bool is_complete(const struct upload *upload)
+{
+    return upload->put->length >= 0 && upload->bytes >= (uint64_t)upload->put->length;
+}
+
 static lh_code send_parts(struct upload *upload, struct lh_error *err)
 {
     const struct lh_s3_put *put = upload->put;
     size_t window_bytes = upload->workers[0].window.size;
-    bool ended = false;
+    bool ended = upload->workers[0].window.len < window_bytes;
     LH_TRY(start(&upload->workers[0], err));
-    while (!ended) {
+    while (!ended && !is_complete(upload)) {
         struct worker *worker = NULL;
         LH_TRY(next_worker(upload, window_bytes, &worker, err));
         LH_TRY(lh_s3_window_fill(put, &worker->window, err));
         ended = worker->window.len < window_bytes;
         if (worker->window.len > 0)
             LH_TRY(start(worker, err));
-        if (put->length >= 0 && upload->bytes >= (uint64_t)put->length)
-            break;
     }
     if (put->length >= 0 && upload->bytes != (uint64_t)put->length)
         return lh_fail(err, LH_INCOMPLETE_BODY, "the body has %llu bytes instead of %lld",

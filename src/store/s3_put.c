@@ -200,6 +200,10 @@ static lh_code put_window(struct lh_s3_client *client, const struct lh_s3_put *p
 {
     struct lh_s3_put_head head = {.count = 0};
     make_head(put, !whole || put->if_none_match || put->if_match != NULL, &head);
+    if (!whole && put->whole_only)
+        return lh_fail(err, LH_UNSUPPORTED,
+                       "the object does not fit one request, and the store ignores conditions of "
+                       "uploads in parts");
     if (!whole)
         return lh_s3_put_parts(client, put, window, &head, ret_info, err);
     if (put->length >= 0 && window->len != (uint64_t)put->length)
@@ -223,7 +227,7 @@ lh_code lh_s3_client_put(struct lh_s3_client *client, const struct lh_s3_put *pu
         return fail_no_room(err);
     lh_code code = known ? lh_s3_window_fill(put, &window, err)
                          : read_unknown(client, put, part, &window, err);
-    bool whole = known ? (uint64_t)put->length <= part : window.len < part;
+    bool whole = !put->in_parts && (known ? (uint64_t)put->length <= part : window.len < part);
     if (code == LH_OK)
         code = put_window(client, put, whole, &window, ret_info, err);
     lh_s3_window_free(client, &window);
