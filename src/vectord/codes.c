@@ -70,7 +70,7 @@ enum {
     NEAREST = 10,     /* the true ones */
     AMONG = 20,       /* searched for among so many by codes */
     BASE_MAX = 10000, /* rows of the sample */
-    VALUES_MAX = 1 << 20,
+    VALUES_MAX = 1 << 18,
 };
 
 struct near {
@@ -195,18 +195,23 @@ static double score_of(const struct calibration *c, const struct lh_code_scale *
 static bool choose(const struct calibration *c, bool must, struct lh_code_scale *ret_scale)
 {
     static const double clippings[] = {0, 1e-5, 1e-4, 2e-4};
-    static const uint32_t levels[] = {127, 255};
+    static const struct {
+        uint32_t level_max;
+        double score_min; /* a sample is easier than the whole: the coarse one must do better */
+    } tries[] = {{127, 0.999}, {255, LH_CODE_SCORE_MIN}};
     struct lh_code_scale best = {0};
-    for (size_t l = 0; l < LH_COUNT(levels) && best.score < LH_CODE_SCORE_MIN; l++) {
+    for (size_t t = 0; t < LH_COUNT(tries); t++) {
         for (size_t p = 0; p < LH_COUNT(clippings); p++) {
-            struct lh_code_scale scale = scale_of(c, clippings[p], levels[l]);
+            struct lh_code_scale scale = scale_of(c, clippings[p], tries[t].level_max);
             scale.score = score_of(c, &scale);
             if (scale.score > best.score)
                 best = scale;
         }
+        *ret_scale = best;
+        if (best.score >= tries[t].score_min)
+            return true;
     }
-    *ret_scale = best;
-    return must || best.score >= LH_CODE_SCORE_MIN;
+    return must;
 }
 
 bool lh_codes_calibrate(const float *const *rows, size_t count, size_t dim_count, bool must,

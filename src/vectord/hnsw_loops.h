@@ -18,6 +18,7 @@ enum {
     LOOP_AHEAD_SHORT = 12,
     LOOP_AHEAD_LONG = 6,
     LOOP_SHORT_BYTES = 256,
+    LOOP_SOON = 4, /* places in the pool from which on a node's links are fetched */
 };
 
 static inline void loop_fetch_row(const struct lh_space *space, int32_t slot)
@@ -100,6 +101,35 @@ static inline size_t loop_take_hops(const struct lh_walk *walk, int32_t slot, in
 
 #endif
 
+/* An order as a whole number that sorts as it does: comparing those takes half the time. Squared
+ * distances are never negative. */
+static inline int32_t LH_LOOP(key)(float order)
+{
+    int32_t bits;
+    __builtin_memcpy(&bits, &order, sizeof(bits));
+    return LH_LOOP_NEGATIVE && bits < 0 ? bits ^ INT32_MAX : bits;
+}
+
+/* As lh_hits_insert. */
+static inline size_t LH_LOOP(insert)(struct lh_hnsw_hit *hits, size_t *count, size_t max,
+                                     struct lh_hnsw_hit entry)
+{
+    int32_t key = LH_LOOP(key)(entry.order);
+    if (*count == max)
+        (*count)--;
+    /* Upper bound, free of branches: which half it is in is as good as random. */
+    size_t low = 0;
+    for (size_t left = *count; left > 0;) {
+        size_t half = (left + 1) / 2;
+        low += LH_LOOP(key)(hits[low + half - 1].order) <= key ? half : 0;
+        left -= half;
+    }
+    __builtin_memmove(hits + low + 1, hits + low, (*count - low) * sizeof(*hits));
+    hits[low] = entry;
+    (*count)++;
+    return low;
+}
+
 static void LH_LOOP(measure)(const struct lh_space *space, const void *query, const int32_t *slots,
                              size_t count, float *ret_orders)
 {
@@ -169,15 +199,15 @@ static inline size_t LH_LOOP(walk_pool)(const struct lh_walk *walk, size_t count
             if (count == ef && orders[i] >= pool[count - 1].order)
                 continue;
             size_t place =
-                lh_hits_insert(pool, &count, ef, (struct lh_hnsw_hit){orders[i], unseen[i]});
+                LH_LOOP(insert)(pool, &count, ef, (struct lh_hnsw_hit){orders[i], unseen[i]});
+            if (place < current + LOOP_SOON)
+                loop_fetch_links(walk->graph, unseen[i], level);
             if (place < lowest)
                 lowest = place;
         }
         current = lowest;
         while (current < count && pool[current].slot < 0)
             current++;
-        if (current < count)
-            loop_fetch_links(walk->graph, pool[current].slot, level);
     }
     for (size_t i = 0; i < count; i++)
         pool[i].slot &= ~LH_WALKED;
@@ -203,7 +233,7 @@ static size_t LH_LOOP(walk_hops)(const struct lh_walk *walk, const struct lh_hns
     loop_begin(walk);
     for (size_t i = 0; i < start_count; i++) {
         loop_see(walk, starts[i].slot);
-        lh_hits_insert(pool, &count, ef + start_count, starts[i]);
+        LH_LOOP(insert)(pool, &count, ef + start_count, starts[i]);
     }
     count = LH_LOOP(walk_pool)(walk, count, 0, ef + start_count, true);
     for (size_t i = 0; i < count; i++) {
@@ -226,9 +256,9 @@ static size_t LH_LOOP(walk_some)(const struct lh_walk *walk, struct lh_hnsw_hit 
     size_t found = 0, waiting = 0, current = 0;
     loop_begin(walk);
     loop_see(walk, start.slot);
-    lh_hits_insert(frontier, &waiting, frontier_max, start);
+    LH_LOOP(insert)(frontier, &waiting, frontier_max, start);
     if (lh_hnsw_may_find(walk->graph, walk->filter, start.slot))
-        lh_hits_insert(pool, &found, ef, start);
+        LH_LOOP(insert)(pool, &found, ef, start);
     while (current < waiting && (found < ef || frontier[current].order <= pool[found - 1].order)) {
         int32_t slot = frontier[current].slot;
         frontier[current].slot |= LH_WALKED;
@@ -241,12 +271,12 @@ static size_t LH_LOOP(walk_some)(const struct lh_walk *walk, struct lh_hnsw_hit 
             if (found == ef && hit.order >= pool[found - 1].order)
                 continue;
             if (waiting < frontier_max || hit.order < frontier[waiting - 1].order) {
-                size_t place = lh_hits_insert(frontier, &waiting, frontier_max, hit);
+                size_t place = LH_LOOP(insert)(frontier, &waiting, frontier_max, hit);
                 if (place < lowest)
                     lowest = place;
             }
             if (lh_hnsw_may_find(walk->graph, walk->filter, hit.slot))
-                lh_hits_insert(pool, &found, ef, hit);
+                LH_LOOP(insert)(pool, &found, ef, hit);
         }
         current = lowest;
         while (current < waiting && frontier[current].slot < 0)

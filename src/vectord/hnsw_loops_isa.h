@@ -2,13 +2,18 @@
  * measure, and the table of them. */
 #include "vectord/hnsw_private.h"
 
-#define LH_LOOP(name) l2_##name
+#define LH_LOOP_NEGATIVE false
+#define LH_LOOP(name)    l2_##name
 #include "vectord/hnsw_loops.h"
 #undef LH_LOOP
-#define LH_LOOP(name) ip_##name
+#undef LH_LOOP_NEGATIVE
+#define LH_LOOP_NEGATIVE true
+#define LH_LOOP(name)    ip_##name
 #include "vectord/hnsw_loops.h"
 #undef LH_LOOP
-#define LH_LOOP(name) code8_##name
+#undef LH_LOOP_NEGATIVE
+#define LH_LOOP_NEGATIVE false
+#define LH_LOOP(name)    code8_##name
 #include "vectord/hnsw_loops.h"
 #undef LH_LOOP
 #define LH_LOOP(name) code7_##name

@@ -147,24 +147,8 @@ void lh_hnsw_scratch_fit(struct lh_hnsw_scratch *scratch, const struct lh_hnsw *
 
 /* Puts an entry into a sorted array, behind its equals; the last one drops out of a full array.
  * Returns its place. The caller knows that there is one. */
-static inline size_t lh_hits_insert(struct lh_hnsw_hit *hits, size_t *count, size_t max,
-                                    struct lh_hnsw_hit entry)
-{
-    if (*count == max)
-        (*count)--;
-    size_t low = 0, high = *count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (hits[middle].order <= entry.order)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    __builtin_memmove(hits + low + 1, hits + low, (*count - low) * sizeof(*hits));
-    hits[low] = entry;
-    (*count)++;
-    return low;
-}
+size_t lh_hits_insert(struct lh_hnsw_hit *hits, size_t *count, size_t max,
+                      struct lh_hnsw_hit entry);
 
 /* The k nearest that may be found by looking at all; query is a padded row of floats. */
 size_t lh_hnsw_scan_row(const struct lh_hnsw *graph, const float *query,

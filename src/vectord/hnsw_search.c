@@ -27,6 +27,24 @@ enum {
  * their calibration 2 and 3 find the same; more helps beyond a recall of .99 (bench/recall). */
 static const double refine_default = 3;
 
+size_t lh_hits_insert(struct lh_hnsw_hit *hits, size_t *count, size_t max, struct lh_hnsw_hit entry)
+{
+    if (*count == max)
+        (*count)--;
+    size_t low = 0, high = *count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (hits[middle].order <= entry.order)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    memmove(hits + low + 1, hits + low, (*count - low) * sizeof(*hits));
+    hits[low] = entry;
+    (*count)++;
+    return low;
+}
+
 /* ---- the exact scan ---- */
 
 static void sift_down(struct lh_hnsw_hit *heap, size_t count, size_t at)
