@@ -412,7 +412,7 @@ class Storaged(TestCase):
         store.stop()
         mark = Path(store.dir, "data/storaged/FORMAT")
         text = mark.read_text()
-        mark.write_text(text.replace("format 1", "format 2"))
+        mark.write_text(text.replace("format 2", "format 3"))
         with self.assertRaisesRegex(AssertionError, "newer program"):
             store.restart()
         mark.write_text(text)

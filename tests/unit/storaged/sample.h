@@ -9,13 +9,15 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "storaged/bucket.h"
+#include "storaged/multipart.h"
 #include "storaged/storaged.h"
 #include "support/fixture.h"
 
 #include <dirent.h>
 #include <string.h>
 
-enum { SAMPLE_INLINE_MAX = 64 << 10, SAMPLE_OBJECT_MAX = 4 << 20 };
+enum { SAMPLE_INLINE_MAX = 64 << 10, SAMPLE_OBJECT_MAX = 4 << 20, SAMPLE_PART_MIN = 1000 };
 
 static inline struct lh_store_options sample_options(const char *dir)
 {
@@ -24,6 +26,7 @@ static inline struct lh_store_options sample_options(const char *dir)
         .object_bytes_max = SAMPLE_OBJECT_MAX,
         .upload_budget_bytes = 64 << 20,
         .inline_bytes_max = SAMPLE_INLINE_MAX,
+        .part_bytes_min = SAMPLE_PART_MIN,
         .tend_by_hand = true,
     };
 }
@@ -73,7 +76,8 @@ static inline lh_code sample_put_with(struct lh_store *store, struct lh_upload_o
 {
     struct lh_upload *upload;
     struct lh_store_info info;
-    options.bucket = LH_BUCKET_LAKE;
+    if (options.bucket == 0)
+        options.bucket = LH_BUCKET_LAKE;
     LH_TRY(lh_upload_begin(store, &options, &upload, err));
     lh_code code = sample_feed(upload, bytes, len, 100000, err);
     if (code == LH_OK)
@@ -90,6 +94,60 @@ static inline lh_code sample_put(struct lh_store *store, const char *key, size_t
     return sample_put_with(
         store, (struct lh_upload_options){.key = lh_str_from(key), .length = (int64_t)len}, bytes,
         len, &created, &err);
+}
+
+/* The bytes from `start` of the body of that seed as a part of an upload of the bucket lake. */
+static inline lh_code sample_put_part(struct lh_store *store, const char *key, const char *id,
+                                      uint32_t number, size_t start, size_t len, uint64_t seed)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    bool created;
+    LH_AUTO_FREE char *bytes = sample_body(start + len, seed);
+    return sample_put_with(store,
+                           (struct lh_upload_options){.key = lh_str_from(key),
+                                                      .length = (int64_t)len,
+                                                      .upload_id = id,
+                                                      .part_number = number},
+                           bytes + start, len, &created, &err);
+}
+
+static inline lh_code sample_begin_upload(struct lh_store *store, const char *key,
+                                          char id[LH_UPLOAD_ID_SIZE])
+{
+    struct lh_error err = LH_ERROR_INIT;
+    const struct lh_multipart_options options = {.bucket = LH_BUCKET_LAKE, .key = lh_str_from(key)};
+    return lh_multipart_create(store, &options, id, &err);
+}
+
+/* Completes with the parts 1 to count, whatever their etags. */
+static inline lh_code sample_complete(struct lh_store *store, const char *key, const char *id,
+                                      size_t count)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    struct lh_store_info info;
+    struct lh_completion_part parts[16] = {{0}};
+    for (size_t i = 0; i < count; i++)
+        parts[i].number = (uint32_t)i + 1;
+    const struct lh_completion completion = {.bucket = LH_BUCKET_LAKE,
+                                             .key = lh_str_from(key),
+                                             .id = id,
+                                             .parts = parts,
+                                             .count = count,
+                                             .size = -1};
+    return lh_multipart_complete(store, &completion, &info, &err);
+}
+
+static inline lh_code sample_copy(struct lh_store *store, const char *from, const char *to)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    struct lh_object *source;
+    struct lh_store_info info;
+    const struct lh_upload_options options = {
+        .bucket = LH_BUCKET_LAKE, .key = lh_str_from(to), .length = -1};
+    LH_TRY(lh_object_open(store, LH_BUCKET_LAKE, lh_str_from(from), &source, &err));
+    lh_code code = lh_store_copy(store, source, &options, &info, &err);
+    lh_object_close(source);
+    return code;
 }
 
 static inline lh_code sample_delete(struct lh_store *store, const char *key)
