@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -26,11 +27,18 @@ static int posix_openat(int dir_fd, const char *path, int flags, mode_t mode)
     return openat(dir_fd, path, flags | O_CLOEXEC, mode);
 }
 
+static ssize_t posix_pread_now(int fd, void *buf, size_t len, off_t offset)
+{
+    const struct iovec part = {buf, len};
+    return preadv2(fd, &part, 1, offset, RWF_NOWAIT);
+}
+
 const struct lh_io lh_io_posix = {
     .openat = posix_openat,
     .close = close,
     .read = read,
     .pread = pread,
+    .pread_now = posix_pread_now,
     .write = write,
     .pwrite = pwrite,
     .fsync = fsync,

@@ -21,6 +21,8 @@ struct lh_io {
     int (*close)(int fd);
     ssize_t (*read)(int fd, void *buf, size_t len);
     ssize_t (*pread)(int fd, void *buf, size_t len, off_t offset);
+    /* EAGAIN when the bytes are not in memory; fewer bytes when some are. */
+    ssize_t (*pread_now)(int fd, void *buf, size_t len, off_t offset);
     ssize_t (*write)(int fd, const void *buf, size_t len);
     ssize_t (*pwrite)(int fd, const void *buf, size_t len, off_t offset);
     int (*fsync)(int fd);

@@ -95,3 +95,22 @@ lh_code lh_thread_start(pthread_t *ret_thread, const char *name, void *(*run)(vo
     *ret_thread = thread;
     return LH_OK;
 }
+
+/* ---- threads that may not wait ---- */
+
+static _Thread_local bool may_not_wait;
+
+bool lh_may_wait(void)
+{
+    return !may_not_wait;
+}
+
+void lh_set_may_wait(bool may_wait)
+{
+    may_not_wait = !may_wait;
+}
+
+lh_code lh_check_may_wait(const char *what, struct lh_error *err)
+{
+    return may_not_wait ? lh_fail(err, LH_WOULD_WAIT, "%s would have to wait", what) : LH_OK;
+}

@@ -24,4 +24,11 @@ bool lh_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, lh_deadlin
 lh_code lh_thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *arg,
                         struct lh_error *err);
 
+/* Whether this thread may wait: for a disk, for another thread, for a lock that is held for long.
+ * True unless it has said otherwise; an event loop does so around what it calls. Who would have to
+ * wait and may not fails with LH_WOULD_WAIT, before anything was changed. */
+bool lh_may_wait(void);
+void lh_set_may_wait(bool may_wait);
+lh_code lh_check_may_wait(const char *what, struct lh_error *err);
+
 #endif

@@ -272,11 +272,13 @@ lh_code lh_http_start(struct lh_http_exchange *x, int status, const char *conten
 {
     LH_CHECK(length >= -1);
     LH_TRY(fail_if_started(x, err));
-    if (x->on_event_thread && (length < 0 || length > LH_HTTP_SMALL_BYTES))
-        return lh_fail(err, LH_WOULD_WAIT, "an answer that is sent while it is made");
     begin(x, status, content_type);
     x->answer.length = length;
     if (!is_bodyless(x)) {
+        if (x->on_event_thread && (length < 0 || length > LH_HTTP_SMALL_BYTES)) {
+            drop_unsent(x);
+            return lh_fail(err, LH_WOULD_WAIT, "an answer that is sent while it is made");
+        }
         if (length >= 0 && length <= LH_HTTP_SMALL_BYTES) {
             x->answer.body = lh_malloc((size_t)length + 1);
             x->answer.body_on_heap = true;

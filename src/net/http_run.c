@@ -13,11 +13,6 @@
 #include "base/thread.h"
 #include "net/http_server_priv.h"
 
-bool lh_http_may_wait(const struct lh_http_exchange *x)
-{
-    return !x->on_event_thread;
-}
-
 /* ---- two halves ---- */
 
 void lh_http_defer(struct lh_http_exchange *x, lh_http_handler then, void *state)
@@ -163,7 +158,9 @@ void lh_http_try(struct lh_http_exchange *x)
     x->tried = true;
     x->handling = true;
     x->on_event_thread = true;
+    lh_set_may_wait(false);
     lh_code code = run_first(x, &err);
+    lh_set_may_wait(true);
     x->on_event_thread = false;
     lh_mutex_lock(&x->mutex);
     bool deferred = x->deferral != LH_DEFERRAL_NONE;
@@ -185,6 +182,8 @@ void lh_http_try(struct lh_http_exchange *x)
 void lh_http_run_second(struct lh_http_exchange *x)
 {
     x->on_event_thread = true;
+    lh_set_may_wait(false);
     run_second(x);
+    lh_set_may_wait(true);
     x->on_event_thread = false;
 }

@@ -48,7 +48,7 @@ enum lh_route_flags {
     LH_ROUTE_BODY = 2,      /* takes a request body; without it a body is refused with 413 */
     LH_ROUTE_UNREADY = 4,   /* answers before the service is ready, too */
     LH_ROUTE_ANY_QUERY = 8, /* query parameters are not checked against `query` */
-    LH_ROUTE_TRY = 32,      /* a small request runs on the event thread first: lh_http_may_wait */
+    LH_ROUTE_TRY = 32,      /* a small request runs on the event thread first: see below */
     /* Takes every path that no other route of the table has; its handler reads the path from the
      * target itself, and `pattern` is for the documentation only. */
     LH_ROUTE_REST = 16,
@@ -161,10 +161,9 @@ void lh_http_on_cancel(struct lh_http_exchange *x, void (*on_cancel)(void *ctx),
 
 /* ---- threads ---- */
 
-/* False while a handler of a LH_ROUTE_TRY route is tried on the event thread: it must not wait for
- * a disk, a client, or a lock that is held for long. When it would have to it returns
- * LH_WOULD_WAIT, before it has changed anything, and a worker runs it anew from its beginning. */
-bool lh_http_may_wait(const struct lh_http_exchange *x);
+/* The handler of a LH_ROUTE_TRY route is tried on the event thread, which may not wait
+ * (base/thread.h). When it returns LH_WOULD_WAIT, which it must before it has changed anything, a
+ * worker runs it anew from its beginning. */
 
 /* A handler that waits for something that will tell (a commit) need not keep its thread for that:
  * it calls lh_http_defer, gives x to whoever will call lh_http_resume, and returns LH_OK without an

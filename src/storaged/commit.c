@@ -213,6 +213,8 @@ void lh_commit_begin(struct lh_store *store, struct lh_commit *commit)
 
 lh_code lh_commit_submit(struct lh_store *store, struct lh_commit *commit, struct lh_error *err)
 {
+    commit->code = lh_check_may_wait("a commit", err);
+    LH_TRY(commit->code);
     lh_cond_init(&commit->answered);
     lh_mutex_lock(&store->mutex);
     enqueue(store, commit);

@@ -43,6 +43,8 @@ lh_code lh_index_fail(sqlite3 *db, const char *what, struct lh_error *err)
         code = LH_NO_MEMORY;
         break;
     case SQLITE_IOERR:
+        code = result == SQLITE_IOERR_BLOCKED ? LH_WOULD_WAIT : LH_IO;
+        break;
     case SQLITE_CANTOPEN:
         code = LH_IO;
         break;

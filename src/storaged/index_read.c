@@ -43,6 +43,10 @@ lh_code lh_index_take_reader(struct lh_index *index, struct lh_index_connection 
                              struct lh_error *err)
 {
     lh_mutex_lock(&index->mutex);
+    if (!index->idle && !lh_may_wait()) {
+        lh_mutex_unlock(&index->mutex);
+        return lh_check_may_wait("a new reader of the index", err);
+    }
     while (!index->idle && index->reader_count == LH_INDEX_READERS_MAX)
         lh_cond_wait_until(&index->reader_free, &index->mutex, LH_NO_DEADLINE);
     struct lh_index_connection *reader = index->idle;
@@ -274,6 +278,7 @@ lh_code lh_index_walk_begin(struct lh_index *index, int64_t bucket, struct lh_in
 {
     struct lh_index_connection *reader;
     sqlite3_stmt *statement = NULL;
+    LH_TRY(lh_check_may_wait("a listing", err));
     LH_TRY(lh_index_take_reader(index, &reader, err));
     lh_code code = lh_index_statement(reader, LH_SQL_WALK, &statement, err);
     if (code == LH_OK)

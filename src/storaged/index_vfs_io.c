@@ -150,9 +150,13 @@ int lh_vfs_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 offset)
     char *next = bytes;
     size_t left = (size_t)len;
     while (left > 0) {
-        ssize_t got = lh_io->pread(file->fd, next, left, offset + (next - (char *)bytes));
+        off_t at = offset + (next - (char *)bytes);
+        ssize_t got = lh_may_wait() ? lh_io->pread(file->fd, next, left, at)
+                                    : lh_io->pread_now(file->fd, next, left, at);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got < 0 && !lh_may_wait() && (errno == EAGAIN || errno == EOPNOTSUPP))
+            return SQLITE_IOERR_BLOCKED; /* not in memory; see lh_index_fail */
         if (got < 0)
             return SQLITE_IOERR_READ;
         if (got == 0) {

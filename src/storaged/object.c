@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/thread.h"
 #include "storaged/attributes.h"
 
 static const uint32_t object_magic = 0x0b7ec700;
@@ -38,6 +39,7 @@ static lh_code open_file(struct lh_object *object, struct lh_error *err)
 {
     struct lh_piece *piece = &object->piece;
     struct stat st;
+    LH_TRY(lh_check_may_wait("an object's file", err));
     LH_TRY(lh_body_open(object->store, piece->body, &piece->fd, err));
     if (lh_io->fstat(piece->fd, &st) != 0)
         return lh_fail_errno(err, "cannot look at an object's file");
@@ -147,6 +149,7 @@ static void drop_known(struct lh_object *object)
 static lh_code pin_parts(struct lh_object *object, lh_str key, struct lh_error *err)
 {
     struct lh_index_row now;
+    LH_TRY(lh_check_may_wait("an object in parts", err));
     lh_store_pin(object->store, object->row.body);
     object->pinned = true;
     LH_TRY(lh_index_head(object->store->index, object->bucket, key, &now, err));

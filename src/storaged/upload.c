@@ -218,6 +218,7 @@ static void sum_window(struct lh_upload *upload)
 static lh_code flush(struct lh_upload *upload, struct lh_error *err)
 {
     struct lh_store *store = upload->store;
+    LH_TRY(lh_check_may_wait("an object's file", err));
     LH_CHECK(upload->written % LH_STORE_BLOCK == 0);
     if (upload->length < 0)
         LH_TRY(lh_store_check_room(store, upload->filled, err));

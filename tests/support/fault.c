@@ -69,6 +69,13 @@ static ssize_t fault_pread(int fd, void *buf, size_t len, off_t offset)
     return lh_io_posix.pread(fd, buf, shortened(len), offset);
 }
 
+static ssize_t fault_pread_now(int fd, void *buf, size_t len, off_t offset)
+{
+    if (interrupted() || fails(LH_FAULT_READ))
+        return -1;
+    return lh_io_posix.pread_now(fd, buf, shortened(len), offset);
+}
+
 static ssize_t fault_write(int fd, const void *buf, size_t len)
 {
     if (interrupted() || fails(LH_FAULT_WRITE))
@@ -133,6 +140,7 @@ static const struct lh_io fault_table = {
     .close = fault_close,
     .read = fault_read,
     .pread = fault_pread,
+    .pread_now = fault_pread_now,
     .write = fault_write,
     .pwrite = fault_pwrite,
     .fsync = fault_fsync,

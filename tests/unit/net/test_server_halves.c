@@ -27,7 +27,7 @@ static lh_code try_twice(void *service, struct lh_http_exchange *x, struct lh_er
     (void)service;
     lh_str body;
     LH_TRY(lh_http_body_all(x, 100000, &body, err));
-    if (!lh_http_may_wait(x)) {
+    if (!lh_may_wait()) {
         atomic_fetch_add(&tries, 1);
         lh_http_set_header(x, "X-Lost", LH_STR("1"));
         LH_TRY(lh_http_start(x, 200, "text/plain", 100, err));
@@ -41,7 +41,7 @@ static lh_code try_once(void *service, struct lh_http_exchange *x, struct lh_err
 {
     (void)service;
     uint64_t size = 5;
-    const char *who = lh_http_may_wait(x) ? "worker" : "events";
+    const char *who = lh_may_wait() ? "worker" : "events";
     LH_TRY(lh_http_query_u64(x, "size", 0, 1 << 20, &size, err));
     LH_AUTO_FREE char *bytes = lh_calloc(1, size + 1);
     memset(bytes, 'b', size);
