@@ -144,7 +144,8 @@ lh_code lh_xml_parse(lh_str document, size_t nodes_max, struct lh_arena *arena,
         .parser = XML_ParserCreate(NULL),
         .arena = arena,
         .nodes_left = nodes_max,
-        .text = LH_BUF_INIT(document.len), /* references only become shorter */
+        /* References only become shorter, but Latin-1 and UTF-16 grow when they become UTF-8. */
+        .text = LH_BUF_INIT(2 * document.len),
     };
     if (reader.parser == NULL)
         return lh_fail(err, LH_NO_MEMORY, "no memory to read XML");

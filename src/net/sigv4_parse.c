@@ -2,6 +2,7 @@
  * What a request says about its signature: the Authorization header, or the query's X-Amz-
  * parameters (Amazon S3 API Reference, "Authenticating requests").
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -95,6 +96,19 @@ static enum lh_sigv4_result complete(const struct lh_sigv4_claim *claim, struct 
 
 /* ---- by header ---- */
 
+/* An HTTP date; its zone may be written as in RFC 5322, which Python's clients do. */
+static bool parse_date(lh_str text, lh_time_ms *ret)
+{
+    char plain[LH_HTTP_DATE_SIZE];
+    size_t zone_len = strlen(" -0000");
+    if (!lh_str_ends(text, " -0000") && !lh_str_ends(text, " +0000"))
+        return lh_parse_http_date(text, ret);
+    if (text.len - zone_len + strlen(" GMT") >= sizeof(plain))
+        return false;
+    snprintf(plain, sizeof(plain), "%.*s GMT", (int)(text.len - zone_len), text.ptr);
+    return lh_parse_http_date(lh_str_from(plain), ret);
+}
+
 /* The date of a request without x-amz-date is that of its Date header. */
 static bool header_time(const struct lh_sigv4_request *request, struct lh_sigv4_claim *claim)
 {
@@ -103,7 +117,7 @@ static bool header_time(const struct lh_sigv4_request *request, struct lh_sigv4_
         return parse_time(text, claim);
     if (!lh_sigv4_header(request, LH_STR("date"), &text))
         return false;
-    if (!lh_parse_http_date(text, &claim->signed_ms))
+    if (!parse_date(text, &claim->signed_ms))
         return parse_time(text, claim);
     lh_sigv4_format_time(claim->signed_ms, claim->timestamp);
     return true;

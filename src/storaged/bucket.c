@@ -146,11 +146,11 @@ void lh_buckets_remove(struct lh_store *store, struct lh_bucket_entry *entry)
 }
 
 void lh_buckets_change(struct lh_store *store, struct lh_bucket_entry *entry, uint64_t quota_bytes,
-                       bool public_read)
+                       unsigned public_rights)
 {
     write_lock(&store->buckets);
     entry->info.quota_bytes = quota_bytes;
-    entry->info.public_read = public_read;
+    entry->info.public_rights = public_rights;
     unlock(&store->buckets);
 }
 
@@ -161,7 +161,7 @@ static void add_loaded(void *ctx, const struct lh_bucket *bucket, bool damaged)
     struct lh_store *store = ctx;
     struct lh_bucket known = *bucket;
     if (damaged) { /* what it says of rights cannot be believed */
-        known.public_read = false;
+        known.public_rights = 0;
         LH_AUTO_FREE char *name = lh_asprintf("the settings of bucket %s", known.name);
         lh_store_note_damaged(store, LH_BUCKET_LAKE, lh_str_from(name));
     }

@@ -14,6 +14,9 @@ enum {
     LH_BUCKET_DOCUMENT_MAX = 64 << 10,
 };
 
+/* Read: get and list. Write: put and delete. */
+enum lh_public_rights { LH_PUBLIC_READ = 1, LH_PUBLIC_WRITE = 2 };
+
 /* What a client may hang on a bucket, kept as the bytes that it sent once they were found valid. */
 enum lh_bucket_document {
     LH_BUCKET_CORS,
@@ -28,9 +31,9 @@ struct lh_bucket {
     char owner[LH_BUCKET_OWNER_SIZE]; /* "" for the bucket lake */
     lh_time_ms created_ms;
     uint64_t objects;
-    uint64_t bytes;       /* of objects and of parts of unfinished uploads */
-    uint64_t quota_bytes; /* 0 = none; beyond: LH_QUOTA */
-    bool public_read;     /* anybody may get and list */
+    uint64_t bytes;         /* of objects and of parts of unfinished uploads */
+    uint64_t quota_bytes;   /* 0 = none; beyond: LH_QUOTA */
+    unsigned public_rights; /* what anybody may do without a key: enum lh_public_rights */
 };
 
 /* Amazon S3 User Guide, "Bucket naming rules": 3 to 63 of [a-z0-9.-], no address, no "..", ".-",
@@ -55,8 +58,8 @@ void lh_bucket_list(struct lh_store *store, lh_str after,
 
 lh_code lh_bucket_set_quota(struct lh_store *store, int64_t bucket, uint64_t bytes,
                             struct lh_error *err);
-lh_code lh_bucket_set_public_read(struct lh_store *store, int64_t bucket, bool on,
-                                  struct lh_error *err);
+lh_code lh_bucket_set_public(struct lh_store *store, int64_t bucket, unsigned rights,
+                             struct lh_error *err);
 
 /* `text` LH_STR_NONE removes it. LH_TOO_LARGE. */
 lh_code lh_bucket_set_document(struct lh_store *store, int64_t bucket, enum lh_bucket_document kind,

@@ -111,7 +111,7 @@ struct bucket_settings {
     struct lh_commit commit;
     int64_t bucket;
     const uint64_t *quota_bytes; /* NULL = as it is */
-    const bool *public_read;
+    const unsigned *public_rights;
     struct lh_bucket_entry *entry;
     struct lh_bucket changed;
 };
@@ -126,8 +126,8 @@ static lh_code apply_settings(struct lh_store *store, struct lh_commit *commit,
     change->changed = change->entry->info;
     if (change->quota_bytes)
         change->changed.quota_bytes = *change->quota_bytes;
-    if (change->public_read)
-        change->changed.public_read = *change->public_read;
+    if (change->public_rights)
+        change->changed.public_rights = *change->public_rights;
     commit->changes = true;
     return lh_index_put_bucket(store->index, &change->changed, err);
 }
@@ -136,21 +136,21 @@ static void publish_settings(struct lh_store *store, struct lh_commit *commit)
 {
     const struct bucket_settings *change = (struct bucket_settings *)commit;
     lh_buckets_change(store, change->entry, change->changed.quota_bytes,
-                      change->changed.public_read);
+                      change->changed.public_rights);
 }
 
 static const struct lh_commit_kind settings_kind = {
     .apply = apply_settings, .publish = publish_settings, .alone = true};
 
 static lh_code set(struct lh_store *store, int64_t bucket, const uint64_t *quota_bytes,
-                   const bool *public_read, struct lh_error *err)
+                   const unsigned *public_rights, struct lh_error *err)
 {
     LH_TRY(lh_store_check_writable(store, err));
     struct bucket_settings change = {
         .commit = {.kind = &settings_kind, .err = LH_ERROR_INIT},
         .bucket = bucket,
         .quota_bytes = quota_bytes,
-        .public_read = public_read,
+        .public_rights = public_rights,
     };
     return lh_commit_submit(store, &change.commit, err);
 }
@@ -163,10 +163,10 @@ lh_code lh_bucket_set_quota(struct lh_store *store, int64_t bucket, uint64_t byt
     return set(store, bucket, &bytes, NULL, err);
 }
 
-lh_code lh_bucket_set_public_read(struct lh_store *store, int64_t bucket, bool on,
-                                  struct lh_error *err)
+lh_code lh_bucket_set_public(struct lh_store *store, int64_t bucket, unsigned rights,
+                             struct lh_error *err)
 {
-    return set(store, bucket, NULL, &on, err);
+    return set(store, bucket, NULL, &rights, err);
 }
 
 /* ---- documents ---- */

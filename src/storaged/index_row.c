@@ -233,7 +233,7 @@ uint64_t lh_index_bucket_sum(const struct lh_bucket *bucket)
     add_text(&material, bucket->owner);
     add_u64(&material, (uint64_t)bucket->created_ms);
     add_u64(&material, bucket->quota_bytes);
-    add_u64(&material, bucket->public_read);
+    add_u64(&material, bucket->public_rights);
     return material_sum(&material);
 }
 

@@ -176,9 +176,9 @@ lh_code lh_s3_delete_lifecycle(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_get_acl(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_put_bucket_acl(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_put_object_acl(struct lh_s3 *s3, struct lh_error *err);
-/* Whether x-amz-acl of a bucket says public-read; NotImplemented for lists beyond that and private.
- */
-lh_code lh_s3_canned_acl(struct lh_s3 *s3, bool *ret_public_read, struct lh_error *err);
+/* What x-amz-acl of a bucket says: private, public-read or public-read-write, as enum
+ * lh_public_rights; NotImplemented for other lists. */
+lh_code lh_s3_canned_acl(struct lh_s3 *s3, unsigned *ret_rights, struct lh_error *err);
 /* s3_canned.c: the answers about what a bucket has not */
 lh_code lh_s3_get_unconfigured(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_delete_unconfigured(struct lh_s3 *s3, struct lh_error *err);

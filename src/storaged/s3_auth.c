@@ -181,7 +181,8 @@ bool lh_s3_may(const struct lh_s3 *s3, enum lh_access access, lh_str bucket, lh_
 {
     if (!needs_keys(s3))
         return true;
-    if (access == LH_ACCESS_READ && s3->bucket.public_read &&
+    unsigned needed = access == LH_ACCESS_READ ? LH_PUBLIC_READ : LH_PUBLIC_WRITE;
+    if (access != LH_ACCESS_ADMIN && (s3->bucket.public_rights & needed) != 0 &&
         lh_str_eq(bucket, lh_str_from(s3->bucket.name)))
         return true;
     return !s3->who.anonymous && lh_key_may(&s3->who, access, bucket, key);

@@ -56,7 +56,8 @@ static bool add_bucket(void *ctx, const struct lh_bucket *bucket)
     lh_str name = lh_str_from(bucket->name);
     bool below = name.len >= page->prefix.len &&
                  lh_str_eq(lh_str_of(name.ptr, page->prefix.len), page->prefix);
-        if (!below || !lh_s3_may(page->s3, LH_ACCESS_READ, name, LH_STR("")))        return true;
+    if (!below || !lh_s3_may(page->s3, LH_ACCESS_READ, name, LH_STR("")))
+        return true;
     if (page->left == 0) {
         page->more = true;
         return false;
@@ -156,13 +157,13 @@ static lh_code check_kind(struct lh_s3 *s3, struct lh_error *err)
 
 /* Amazon S3 API Reference: in us-east-1 an owner who creates a bucket again gets 200, and nothing
  * changes; elsewhere it is an error. */
-static lh_code reply_existing(struct lh_s3 *s3, bool public_read, struct lh_error *err)
+static lh_code check_existing(struct lh_s3 *s3, unsigned rights, struct lh_error *err)
 {
     if (!owns(s3, &s3->bucket))
         return lh_s3_fail(s3, err, LH_S3_BUCKET_ALREADY_EXISTS,
                           "The requested bucket name is not available");
     bool has_acl = lh_http_header(s3->x, "x-amz-acl").ptr != NULL;
-    if (has_acl && public_read != s3->bucket.public_read)
+    if (has_acl && rights != s3->bucket.public_rights)
         return lh_s3_fail(s3, err, LH_S3_BUCKET_ALREADY_EXISTS,
                           "the bucket exists with another access list");
     if (strcmp(s3->storaged->s3_region, "us-east-1") != 0)
@@ -172,21 +173,21 @@ static lh_code reply_existing(struct lh_s3 *s3, bool public_read, struct lh_erro
 
 lh_code lh_s3_create_bucket(struct lh_s3 *s3, struct lh_error *err)
 {
-    bool public_read = false;
+    unsigned rights = 0;
     struct lh_store *store = s3->storaged->store;
     LH_TRY(check_location(s3, err));
     LH_TRY(check_kind(s3, err));
-    LH_TRY(lh_s3_canned_acl(s3, &public_read, err));
+    LH_TRY(lh_s3_canned_acl(s3, &rights, err));
     lh_code code = lh_bucket_create(store, s3->bucket_name, s3->who.user_id, &s3->bucket, err);
     if (code == LH_EXISTS) {
-        LH_TRY(reply_existing(s3, public_read, err));
+        LH_TRY(check_existing(s3, rights, err));
     } else if (code == LH_BUSY) {
         return lh_s3_fail(s3, err, LH_S3_TOO_MANY_BUCKETS, "there are %d buckets already",
                           LH_BUCKETS_MAX);
     } else if (code != LH_OK) {
         return code;
-    } else if (public_read) {
-        LH_TRY(lh_bucket_set_public_read(store, s3->bucket.id, true, err));
+    } else if (rights != 0) {
+        LH_TRY(lh_bucket_set_public(store, s3->bucket.id, rights, err));
     }
     char location[LH_BUCKET_NAME_SIZE + 1] = "/";
     memcpy(location + 1, s3->bucket.name, LH_BUCKET_NAME_SIZE);

@@ -43,8 +43,8 @@ lh_code lh_s3_get_unconfigured(struct lh_s3 *s3, struct lh_error *err)
     lh_str ignored;
     if (lh_http_query(s3->x, "policyStatus", &ignored))
         return reply(s3, "PolicyStatus",
-                     s3->bucket.public_read ? "<IsPublic>true</IsPublic>"
-                                            : "<IsPublic>false</IsPublic>",
+                     s3->bucket.public_rights != 0 ? "<IsPublic>true</IsPublic>"
+                                                   : "<IsPublic>false</IsPublic>",
                      err);
     for (size_t i = 0; i < LH_COUNT(answers); i++) {
         const struct answer *answer = &answers[i];

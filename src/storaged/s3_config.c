@@ -105,7 +105,8 @@ static lh_code reply_settings(struct lh_s3 *s3, const struct lh_bucket *bucket,
     lh_json_ku64(&json, "objects", bucket->objects);
     lh_json_ku64(&json, "bytes", bucket->bytes);
     lh_json_ku64(&json, "quota_bytes", bucket->quota_bytes);
-    lh_json_kbool(&json, "public_read", bucket->public_read);
+    lh_json_kbool(&json, "public_read", (bucket->public_rights & LH_PUBLIC_READ) != 0);
+    lh_json_kbool(&json, "public_write", (bucket->public_rights & LH_PUBLIC_WRITE) != 0);
     lh_json_object_end(&json);
     return lh_http_reply_json(s3->x, 200, &body, err);
 }
@@ -116,17 +117,21 @@ lh_code lh_s3_get_settings(struct lh_s3 *s3, struct lh_error *err)
 }
 
 /* Members that are absent stay as they are. */
-static lh_code take_settings(const json_t *root, int64_t *quota_bytes, bool *public_read,
+static lh_code take_settings(const json_t *root, int64_t *quota_bytes, unsigned *rights,
                              struct lh_error *err)
 {
-    static const char *const keys[] = {"quota_bytes", "public_read"};
+    static const char *const keys[] = {"quota_bytes", "public_read", "public_write"};
+    bool may_read = (*rights & LH_PUBLIC_READ) != 0;
+    bool may_write = (*rights & LH_PUBLIC_WRITE) != 0;
     if (!json_is_object(root))
         return lh_fail(err, LH_INVALID, "the settings are no JSON object");
     LH_TRY(lh_json_only(root, keys, LH_COUNT(keys), err));
     LH_TRY(lh_json_opt_i64(root, "quota_bytes", quota_bytes, err));
-    LH_TRY(lh_json_opt_bool(root, "public_read", public_read, err));
+    LH_TRY(lh_json_opt_bool(root, "public_read", &may_read, err));
+    LH_TRY(lh_json_opt_bool(root, "public_write", &may_write, err));
     if (*quota_bytes < 0)
         return lh_fail(err, LH_INVALID, "quota_bytes must be 0 (none) or more");
+    *rights = (may_read ? LH_PUBLIC_READ : 0u) | (may_write ? LH_PUBLIC_WRITE : 0u);
     return LH_OK;
 }
 
@@ -136,14 +141,14 @@ lh_code lh_s3_put_settings(struct lh_s3 *s3, struct lh_error *err)
     lh_str body = LH_STR_NONE;
     LH_AUTO_JSON json_t *root = NULL;
     int64_t quota_bytes = (int64_t)s3->bucket.quota_bytes;
-    bool public_read = s3->bucket.public_read;
+    unsigned rights = s3->bucket.public_rights;
     LH_TRY(lh_s3_body_all(s3, SETTINGS_MAX, &body, err));
     LH_TRY(lh_json_parse(body, &root, err));
-    LH_TRY(take_settings(root, &quota_bytes, &public_read, err));
+    LH_TRY(take_settings(root, &quota_bytes, &rights, err));
     if ((uint64_t)quota_bytes != s3->bucket.quota_bytes)
         LH_TRY(lh_bucket_set_quota(store, s3->bucket.id, (uint64_t)quota_bytes, err));
-    if (public_read != s3->bucket.public_read)
-        LH_TRY(lh_bucket_set_public_read(store, s3->bucket.id, public_read, err));
+    if (rights != s3->bucket.public_rights)
+        LH_TRY(lh_bucket_set_public(store, s3->bucket.id, rights, err));
     LH_TRY(lh_bucket_find(store, s3->bucket_name, &s3->bucket, err));
     return reply_settings(s3, &s3->bucket, err);
 }

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -22,11 +23,10 @@ enum {
 /* An object is as its bucket. Clients say "private" by habit, whatever the bucket is. */
 static lh_code check_acl(struct lh_s3 *s3, struct lh_error *err)
 {
-    bool public_read = false;
-    LH_TRY(lh_s3_canned_acl(s3, &public_read, err));
-    if (public_read && !s3->bucket.public_read)
-        return lh_s3_fail(s3, err, LH_S3_NOT_IMPLEMENTED,
-                          "an object is as public as its bucket, which is private");
+    unsigned rights = 0;
+    LH_TRY(lh_s3_canned_acl(s3, &rights, err));
+    if ((rights & ~s3->bucket.public_rights) != 0)
+        return lh_s3_fail(s3, err, LH_S3_NOT_IMPLEMENTED, "an object is as public as its bucket");
     return LH_OK;
 }
 
@@ -201,6 +201,13 @@ static lh_code bad_tagging(struct lh_s3 *s3, struct lh_error *err)
                       "query parameters without tag name duplicates.");
 }
 
+/* The header is a set: it is kept in the order of its names. */
+static int compare_tags(const void *a, const void *b)
+{
+    return lh_str_compare(((const struct lh_attribute *)a)->name,
+                          ((const struct lh_attribute *)b)->name);
+}
+
 lh_code lh_s3_take_tags(struct lh_s3 *s3, struct lh_attributes *ret_tags, struct lh_error *err)
 {
     struct lh_arena *arena = lh_http_arena(s3->x);
@@ -223,6 +230,8 @@ lh_code lh_s3_take_tags(struct lh_s3 *s3, struct lh_attributes *ret_tags, struct
             return bad_tagging(s3, err);
     }
     LH_TRY(lh_s3_check_tags(s3, &tags, err));
+    if (tags.count > 1)
+        qsort(list, tags.count, sizeof(*list), compare_tags);
     *ret_tags = tags;
     return LH_OK;
 }

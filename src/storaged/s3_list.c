@@ -170,7 +170,8 @@ static void add_markers_versions(struct listing *listing, struct lh_xml *xml)
 static void add_frame(struct listing *listing, struct lh_xml *xml)
 {
     lh_xml_text(xml, "Name", lh_str_from(listing->s3->bucket.name));
-    lh_xml_key(xml, "Prefix", listing->options.prefix, listing->url);
+    /* botocore decodes every element of a V1 listing but this one. */
+    lh_xml_key(xml, "Prefix", listing->options.prefix, listing->url && listing->kind != LIST_V1);
     if (listing->options.delimiter.len > 0)
         lh_xml_key(xml, "Delimiter", listing->options.delimiter, listing->url);
     lh_xml_u64(xml, "MaxKeys", listing->max_keys);

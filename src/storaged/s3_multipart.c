@@ -162,10 +162,16 @@ static lh_code take_parts(struct lh_s3 *s3, const struct lh_xml_node *root,
     if (!parts)
         return lh_fail(err, LH_TOO_LARGE, "the list of parts is too large");
     size_t at = 0;
-    for (const struct lh_xml_node *node = first; node; node = lh_xml_next(node))
-        LH_TRY(take_part(s3, node, &parts[at++], err));
+    for (const struct lh_xml_node *node = first; node; node = lh_xml_next(node)) {
+        LH_TRY(take_part(s3, node, &parts[at], err));
+        /* A part that was sent again while it was under way stands twice: its last word counts. */
+        if (at > 0 && parts[at].number == parts[at - 1].number)
+            parts[at - 1] = parts[at];
+        else
+            at++;
+    }
     completion->parts = parts;
-    completion->count = count;
+    completion->count = at;
     return LH_OK;
 }
 

@@ -276,7 +276,7 @@ struct lh_bucket_entry *lh_buckets_at(const struct lh_buckets *buckets, int64_t 
 void lh_buckets_add(struct lh_store *store, const struct lh_bucket *bucket);
 void lh_buckets_remove(struct lh_store *store, struct lh_bucket_entry *entry);
 void lh_buckets_change(struct lh_store *store, struct lh_bucket_entry *entry, uint64_t quota_bytes,
-                       bool public_read);
+                       unsigned public_rights);
 /* Whether the quota allows so many bytes more, as this transaction sees it. */
 bool lh_bucket_has_room(const struct lh_bucket_entry *entry, int64_t more_bytes);
 void lh_bucket_count(struct lh_store *store, struct lh_bucket_entry *entry, int64_t objects,
