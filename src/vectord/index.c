@@ -333,14 +333,19 @@ static void let_readers_in(pthread_rwlock_t *lock)
         LH_CHECK(pthread_rwlock_unlock(lock) == 0);
 }
 
+static uint32_t next_calibration(const struct lh_vindex *index)
+{
+    uint64_t next = (uint64_t)index->graph.count * CALIBRATE_GROWTH;
+    return next < UINT32_MAX ? (uint32_t)next : UINT32_MAX;
+}
+
 static void calibrate_when_due(struct lh_vindex *index, pthread_rwlock_t *lock)
 {
     struct lh_hnsw *graph = &index->graph;
     if (!wants_codes(index) || graph->count < index->calibrate_at)
         return;
     struct lh_codes *codes = make_codes(index);
-    uint64_t next = (uint64_t)graph->count * CALIBRATE_GROWTH;
-    index->calibrate_at = next < UINT32_MAX ? (uint32_t)next : UINT32_MAX;
+    index->calibrate_at = next_calibration(index);
     lock_readers_out(lock);
     codes = lh_hnsw_set_codes(graph, codes);
     let_readers_in(lock);
@@ -494,6 +499,9 @@ lh_code lh_vindex_load_finish(struct lh_vindex *index, struct lh_error *err)
         LH_TRY(lh_budget_take(index->budget, bytes - index->taken_bytes, err));
         index->taken_bytes = bytes;
     }
+    if (index->graph.codes != NULL)
+        index->calibrate_at = next_calibration(index);
+    calibrate_when_due(index, NULL);
     return LH_OK;
 }
 

@@ -7,7 +7,8 @@
  *   rest     the sections, each at a multiple of 64 with zeros between: the arrays as in memory
  *
  * Every bit is covered: the envelope by a checksum of its own (over its text, with that checksum's
- * digits taken as zeros), each section by XXH3, and all of them together, padding included.
+ * digits taken as zeros), the first section, which holds the XXH3 of each MiB of all that follows
+ * it, by one in the envelope. Version 1 had sums of whole sections and no codes; it is still read.
  *
  * Writing: lh_frozen_new takes what changes (the links, the tombstones) out of an index while its
  * writer stands still; the rest never changes and is shared. Then the object is streamed without
@@ -22,8 +23,10 @@
 #include "base/error.h"
 #include "vectord/index.h"
 
+/* In the order in which they stand. */
 enum lh_section {
-    LH_SECTION_VECTORS,
+    LH_SECTION_SUMS,
+    LH_SECTION_CODES,
     LH_SECTION_LINKS0,
     LH_SECTION_UPPER,
     LH_SECTION_LEVELS,
@@ -33,6 +36,7 @@ enum lh_section {
     LH_SECTION_IDS,
     LH_SECTION_METADATA_ENDS,
     LH_SECTION_METADATA,
+    LH_SECTION_VECTORS,
     LH_SECTION_COUNT,
 };
 
@@ -50,7 +54,8 @@ struct lh_frozen {
     uint32_t entry_level;
     const void *data[LH_SECTION_COUNT];
     uint64_t bytes[LH_SECTION_COUNT];
-    void *links0; /* copies, owned */
+    struct lh_codes *codes; /* a reference; NULL = none */
+    void *links0;           /* copies, owned */
     void *upper;
     void *dead;
 };
@@ -63,6 +68,9 @@ void lh_frozen_free(struct lh_frozen *frozen); /* accepts NULL */
 struct lh_lhv1_writer {
     const struct lh_frozen *frozen;
     struct lh_buf head; /* magic, length, envelope */
+    uint64_t *sums;
+    const void *data[LH_SECTION_COUNT];
+    uint64_t section_bytes[LH_SECTION_COUNT];
     uint64_t offsets[LH_SECTION_COUNT];
     uint64_t bytes; /* of the whole object */
     uint64_t position;

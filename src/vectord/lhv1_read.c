@@ -3,6 +3,7 @@
  * memory is taken, sizes are computed in 64 bits and must agree with each other, checksums are
  * compared, and at the end every index in the arrays is checked against the array it points into.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -20,6 +21,18 @@ struct section {
     unsigned char *target;
 };
 
+/* The sections of version 1, in their order. */
+static const enum lh_section order_1[] = {
+    LH_SECTION_VECTORS,       LH_SECTION_LINKS0,     LH_SECTION_UPPER,   LH_SECTION_LEVELS,
+    LH_SECTION_PARENTS,       LH_SECTION_TOMBSTONES, LH_SECTION_ID_ENDS, LH_SECTION_IDS,
+    LH_SECTION_METADATA_ENDS, LH_SECTION_METADATA,
+};
+static const enum lh_section order_2[] = {
+    LH_SECTION_SUMS,   LH_SECTION_CODES,         LH_SECTION_LINKS0,     LH_SECTION_UPPER,
+    LH_SECTION_LEVELS, LH_SECTION_PARENTS,       LH_SECTION_TOMBSTONES, LH_SECTION_ID_ENDS,
+    LH_SECTION_IDS,    LH_SECTION_METADATA_ENDS, LH_SECTION_METADATA,   LH_SECTION_VECTORS,
+};
+
 struct lh_lhv1_reader {
     uint32_t magic;
     struct lh_lhv1_limits limits;
@@ -30,12 +43,20 @@ struct lh_lhv1_reader {
     uint32_t count;
     uint32_t block_count;
     uint64_t graph_bytes;
-    uint64_t graph_sum;
+    uint64_t graph_sum; /* version 1: of all sections; version 2: of the section of sums */
     struct section sections[LH_SECTION_COUNT];
-    struct lh_vindex *index; /* made when the envelope is complete */
-    uint64_t position;       /* in the graph */
-    size_t section;          /* the one at the position, or the next */
-    struct lh_xxh3 *running_sum;
+    uint64_t version;
+    const enum lh_section *order;
+    size_t order_count;
+    bool has_codes;
+    struct lh_code_scale scale;
+    uint64_t *sums;              /* version 2 */
+    struct lh_vindex *index;     /* made when the envelope is complete */
+    uint64_t position;           /* in the graph */
+    size_t section;              /* in `order`: the one at the position, or the next */
+    struct lh_xxh3 *running_sum; /* version 1: of all so far; version 2: of the chunk */
+    uint64_t chunk;              /* number of the chunk */
+    uint64_t chunk_filled;
 };
 
 struct lh_lhv1_reader *lh_lhv1_reader_new(const struct lh_lhv1_limits *limits)
@@ -56,6 +77,7 @@ void lh_lhv1_reader_free(struct lh_lhv1_reader *reader)
     reader->magic = 0;
     lh_buf_deinit(&reader->head);
     lh_vindex_unref(reader->index);
+    free(reader->sums);
     lh_xxh3_free(reader->running_sum);
     free(reader);
 }
@@ -130,9 +152,61 @@ static lh_code read_config(struct lh_lhv1_reader *reader, const json_t *root, st
         !lh_quantization_parse(quantization, &config->quantization) ||
         !lh_parse_rfc3339(created, &config->created_ms))
         return lh_fail(err, LH_CORRUPT, "a setting of the index is not valid");
+    if (reader->version == 1) /* there was no choice, and no codes */
+        config->quantization = LH_QUANTIZATION_AUTO;
     config->dimension = (uint32_t)dimension;
     config->m = (uint32_t)m;
     config->ef_construction = (uint32_t)ef_construction;
+    return LH_OK;
+}
+
+static lh_code need_float(const json_t *object, const char *key, float *ret, struct lh_error *err)
+{
+    lh_str text;
+    unsigned char bytes[sizeof(float)];
+    LH_TRY(lh_json_need_str(object, key, &text, err));
+    if (text.len != LH_LHV1_FLOAT_DIGITS || !lh_unhex(text, bytes, sizeof(bytes)))
+        return lh_fail(err, LH_CORRUPT, "'%s' is not a float", key);
+    uint32_t bits =
+        (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+    memcpy(ret, &bits, sizeof(*ret));
+    return LH_OK;
+}
+
+static lh_code read_codes(struct lh_lhv1_reader *reader, const json_t *root, struct lh_error *err)
+{
+    const json_t *codes = json_object_get(root, "codes");
+    struct lh_code_scale *scale = &reader->scale;
+    uint64_t level_max = 0;
+    if (reader->version == 1 || codes == NULL)
+        return LH_OK;
+    LH_TRY(need_float(codes, "low", &scale->low, err));
+    LH_TRY(need_float(codes, "step", &scale->step, err));
+    LH_TRY(need_u64(codes, "level_max", 255, &level_max, err));
+    scale->clipped = json_number_value(json_object_get(codes, "clipped"));
+    scale->score = json_number_value(json_object_get(codes, "score"));
+    scale->level_max = (uint32_t)level_max;
+    if (!isfinite(scale->low) || !isnormal(scale->step) || scale->step < 0 || level_max == 0 ||
+        reader->config.dimension > LH_CODE_DIMENSION_MAX || reader->config.metric == LH_METRIC_IP)
+        return lh_fail(err, LH_CORRUPT, "the scale of the codes is not valid");
+    reader->has_codes = true;
+    return LH_OK;
+}
+
+static lh_code read_section(struct lh_lhv1_reader *reader, const json_t *item,
+                            enum lh_section number, uint64_t *position, struct lh_error *err)
+{
+    struct section *section = &reader->sections[number];
+    lh_str name;
+    LH_TRY(lh_json_need_str(item, "name", &name, err));
+    LH_TRY(need_u64(item, "offset", INT64_MAX / 2, &section->offset, err));
+    LH_TRY(need_u64(item, "bytes", INT64_MAX / 32, &section->bytes, err));
+    if (reader->version == 1)
+        LH_TRY(need_sum(item, "xxh3", &section->sum, err));
+    if (!lh_str_is(name, lh_section_names[number]) || section->offset != lh_lhv1_aligned(*position))
+        return lh_fail(err, LH_CORRUPT, "the section '%s' is not where it should be",
+                       lh_section_names[number]);
+    *position = section->offset + section->bytes;
     return LH_OK;
 }
 
@@ -142,27 +216,23 @@ static lh_code read_sections(struct lh_lhv1_reader *reader, const json_t *root,
 {
     json_t *list;
     LH_TRY(lh_json_need_array(root, "sections", &list, err));
-    if (json_array_size(list) != LH_SECTION_COUNT)
+    if (json_array_size(list) != reader->order_count)
         return lh_fail(err, LH_CORRUPT, "there are %zu sections", json_array_size(list));
     uint64_t position = 0;
-    for (size_t i = 0; i < LH_SECTION_COUNT; i++) {
-        struct section *section = &reader->sections[i];
-        const json_t *item = json_array_get(list, i);
-        lh_str name;
-        LH_TRY(lh_json_need_str(item, "name", &name, err));
-        LH_TRY(need_u64(item, "offset", INT64_MAX / 2, &section->offset, err));
-        LH_TRY(need_u64(item, "bytes", INT64_MAX / 32, &section->bytes, err));
-        LH_TRY(need_sum(item, "xxh3", &section->sum, err));
-        if (!lh_str_is(name, lh_section_names[i]) || section->offset != lh_lhv1_aligned(position))
-            return lh_fail(err, LH_CORRUPT, "the section '%s' is not where it should be",
-                           lh_section_names[i]);
-        position = section->offset + section->bytes;
-    }
+    for (size_t i = 0; i < reader->order_count; i++)
+        LH_TRY(read_section(reader, json_array_get(list, i), reader->order[i], &position, err));
     LH_TRY(need_u64(root, "graph_bytes", INT64_MAX / 2, &reader->graph_bytes, err));
-    LH_TRY(need_sum(root, "graph_xxh3", &reader->graph_sum, err));
+    LH_TRY(
+        need_sum(root, reader->version == 1 ? "graph_xxh3" : "sums_xxh3", &reader->graph_sum, err));
     if (position != reader->graph_bytes)
         return lh_fail(err, LH_CORRUPT, "the sections are %llu bytes, the envelope says %llu",
                        (unsigned long long)position, (unsigned long long)reader->graph_bytes);
+    uint64_t chunk_bytes = LH_LHV1_CHUNK;
+    if (reader->version > 1)
+        LH_TRY(need_u64(root, "chunk_bytes", INT64_MAX, &chunk_bytes, err));
+    if (chunk_bytes != LH_LHV1_CHUNK)
+        return lh_fail(err, LH_CORRUPT, "chunks of %llu bytes are not possible",
+                       (unsigned long long)chunk_bytes);
     return LH_OK;
 }
 
@@ -173,6 +243,11 @@ static lh_code check_sizes(struct lh_lhv1_reader *reader, struct lh_error *err)
     const struct lh_vindex_config *config = &reader->config;
     uint64_t count = reader->count; /* < 2^31, and no row has 2^19 bytes: no product overflows */
     const uint64_t expected[LH_SECTION_COUNT] = {
+        [LH_SECTION_SUMS] =
+            reader->version == 1
+                ? 0
+                : lh_lhv1_sums_bytes(reader->graph_bytes - sections[LH_SECTION_SUMS].bytes),
+        [LH_SECTION_CODES] = reader->has_codes ? count * lh_row_code_bytes(config->dimension) : 0,
         [LH_SECTION_VECTORS] = count * lh_row_floats(config->dimension) * sizeof(float),
         [LH_SECTION_LINKS0] = count * 2 * config->m * sizeof(int32_t),
         [LH_SECTION_LEVELS] = count,
@@ -210,8 +285,15 @@ static lh_code make_index(struct lh_lhv1_reader *reader, struct lh_error *err)
     reader->index = index;
     LH_TRY(lh_budget_take(limits->budget, reader->graph_bytes, err));
     index->taken_bytes = reader->graph_bytes;
+    if (reader->has_codes)
+        LH_TRY(lh_codes_new(&reader->scale, reader->config.dimension,
+                            index->graph.options.slots_max, &index->graph.codes, err));
     LH_TRY(lh_hnsw_load_begin(&index->graph, reader->count, reader->block_count, err));
+    reader->sums =
+        lh_calloc(sections[LH_SECTION_SUMS].bytes / sizeof(uint64_t) + 1, sizeof(*reader->sums));
+    sections[LH_SECTION_SUMS].target = (unsigned char *)reader->sums;
     struct lh_rows *const rows[LH_SECTION_COUNT] = {
+        [LH_SECTION_CODES] = index->graph.codes != NULL ? &index->graph.codes->rows : NULL,
         [LH_SECTION_VECTORS] = &index->graph.vectors,
         [LH_SECTION_LINKS0] = &index->graph.links0,
         [LH_SECTION_UPPER] = &index->graph.upper,
@@ -224,6 +306,8 @@ static lh_code make_index(struct lh_lhv1_reader *reader, struct lh_error *err)
         [LH_SECTION_METADATA] = &index->metadata,
     };
     for (size_t i = 0; i < LH_SECTION_COUNT; i++) {
+        if (rows[i] == NULL)
+            continue;
         LH_TRY(lh_rows_fit(rows[i], sections[i].bytes, err));
         sections[i].target = rows[i]->base;
     }
@@ -233,12 +317,14 @@ static lh_code make_index(struct lh_lhv1_reader *reader, struct lh_error *err)
 static lh_code read_document(struct lh_lhv1_reader *reader, const json_t *root,
                              struct lh_error *err)
 {
-    uint64_t version = 0, count = 0, dead_count = 0, entry_level = 0;
+    uint64_t count = 0, dead_count = 0, entry_level = 0;
     int64_t entry = -1;
-    LH_TRY(need_u64(root, "version", UINT32_MAX, &version, err));
-    if (version != LH_LHV1_VERSION)
-        return lh_fail(err, LH_CORRUPT, "its version is %llu, this program reads %d",
-                       (unsigned long long)version, LH_LHV1_VERSION);
+    LH_TRY(need_u64(root, "version", UINT32_MAX, &reader->version, err));
+    if (reader->version < 1 || reader->version > LH_LHV1_VERSION)
+        return lh_fail(err, LH_CORRUPT, "its version is %llu, this program reads 1 to %d",
+                       (unsigned long long)reader->version, LH_LHV1_VERSION);
+    reader->order = reader->version == 1 ? order_1 : order_2;
+    reader->order_count = reader->version == 1 ? LH_COUNT(order_1) : LH_COUNT(order_2);
     LH_TRY(read_config(reader, root, err));
     LH_TRY(need_u64(root, "sequence", INT64_MAX, &reader->sequence, err));
     LH_TRY(need_u64(root, "count", INT32_MAX, &count, err));
@@ -248,6 +334,7 @@ static lh_code read_document(struct lh_lhv1_reader *reader, const json_t *root,
     if (entry < -1 || entry >= (int64_t)count)
         return lh_fail(err, LH_CORRUPT, "the entry is not a slot");
     reader->count = (uint32_t)count;
+    LH_TRY(read_codes(reader, root, err));
     LH_TRY(read_sections(reader, root, err));
     LH_TRY(check_sizes(reader, err));
     LH_TRY(make_index(reader, err));
@@ -305,24 +392,70 @@ static lh_code feed_head(struct lh_lhv1_reader *reader, lh_str bytes, size_t *re
     return LH_OK;
 }
 
+/* The section of sums is complete: whether they are what the envelope says. */
+static lh_code check_sums_section(const struct lh_lhv1_reader *reader, struct lh_error *err)
+{
+    uint64_t bytes = reader->sections[LH_SECTION_SUMS].bytes;
+    uint64_t chunks = (reader->graph_bytes - bytes + LH_LHV1_CHUNK - 1) / LH_LHV1_CHUNK;
+    bool rest_is_zero = true;
+    for (uint64_t i = chunks; i < bytes / sizeof(uint64_t); i++)
+        rest_is_zero = rest_is_zero && reader->sums[i] == 0;
+    if (lh_xxh3(reader->sums, bytes) != reader->graph_sum || !rest_is_zero)
+        return lh_fail(err, LH_CORRUPT, "the checksum of the checksums is wrong");
+    return LH_OK;
+}
+
+static lh_code end_chunk(struct lh_lhv1_reader *reader, struct lh_error *err)
+{
+    if (lh_xxh3_value(reader->running_sum) != reader->sums[reader->chunk])
+        return lh_fail(err, LH_CORRUPT, "the checksum of MiB %llu is wrong",
+                       (unsigned long long)reader->chunk);
+    reader->chunk++;
+    reader->chunk_filled = 0;
+    lh_xxh3_reset(reader->running_sum);
+    return LH_OK;
+}
+
+/* Version 2: bytes that follow the section of sums are compared chunk by chunk. At most up to the
+ * chunk's end is taken. */
+static lh_code sum_taken(struct lh_lhv1_reader *reader, const char *bytes, size_t taken,
+                         struct lh_error *err)
+{
+    if (reader->version == 1) {
+        lh_xxh3_update(reader->running_sum, bytes, taken);
+        return LH_OK;
+    }
+    uint64_t sums_bytes = reader->sections[LH_SECTION_SUMS].bytes;
+    if (reader->position < sums_bytes)
+        return reader->position + taken == sums_bytes ? check_sums_section(reader, err) : LH_OK;
+    lh_xxh3_update(reader->running_sum, bytes, taken);
+    reader->chunk_filled += taken;
+    if (reader->chunk_filled == LH_LHV1_CHUNK || reader->position + taken == reader->graph_bytes)
+        return end_chunk(reader, err);
+    return LH_OK;
+}
+
 /* Bytes of the section at the position, or of the zeros before it. */
 static lh_code feed_graph(struct lh_lhv1_reader *reader, lh_str bytes, size_t *ret_taken,
                           struct lh_error *err)
 {
-    while (reader->section < LH_SECTION_COUNT &&
-           reader->position ==
-               reader->sections[reader->section].offset + reader->sections[reader->section].bytes)
-        reader->section++;
-    if (reader->section == LH_SECTION_COUNT)
+    const struct section *section = NULL;
+    for (; reader->section < reader->order_count; reader->section++) {
+        section = &reader->sections[reader->order[reader->section]];
+        if (reader->position < section->offset + section->bytes)
+            break;
+    }
+    if (reader->section == reader->order_count)
         return lh_fail(err, LH_CORRUPT, "there are bytes behind the last section");
-    const struct section *section = &reader->sections[reader->section];
     bool before = reader->position < section->offset;
     uint64_t left =
         (before ? section->offset : section->offset + section->bytes) - reader->position;
     size_t taken = left < bytes.len ? left : bytes.len;
+    if (taken > LH_LHV1_CHUNK - reader->chunk_filled)
+        taken = LH_LHV1_CHUNK - reader->chunk_filled;
     if (!before)
         memcpy(section->target + (reader->position - section->offset), bytes.ptr, taken);
-    lh_xxh3_update(reader->running_sum, bytes.ptr, taken);
+    LH_TRY(sum_taken(reader, bytes.ptr, taken, err));
     reader->position += taken;
     *ret_taken = taken;
     return LH_OK;
@@ -346,13 +479,16 @@ lh_code lh_lhv1_reader_feed(void *ctx, const void *bytes, size_t len, struct lh_
 
 /* ---- the end ---- */
 
+/* Version 1: sums of whole sections. Those of version 2 were compared on the way. */
 static lh_code check_sums(const struct lh_lhv1_reader *reader, struct lh_error *err)
 {
-    for (size_t i = 0; i < LH_SECTION_COUNT; i++) {
-        const struct section *section = &reader->sections[i];
+    if (reader->version > 1)
+        return LH_OK;
+    for (size_t i = 0; i < reader->order_count; i++) {
+        const struct section *section = &reader->sections[reader->order[i]];
         if (lh_xxh3(section->target, section->bytes) != section->sum)
             return lh_fail(err, LH_CORRUPT, "the checksum of the section '%s' is wrong",
-                           lh_section_names[i]);
+                           lh_section_names[reader->order[i]]);
     }
     if (lh_xxh3_value(reader->running_sum) != reader->graph_sum)
         return lh_fail(err, LH_CORRUPT, "the checksum of the graph is wrong");

@@ -8,7 +8,8 @@
 #include "vectord/lhv1_private.h"
 
 const char *const lh_section_names[LH_SECTION_COUNT] = {
-    [LH_SECTION_VECTORS] = "vectors",
+    [LH_SECTION_SUMS] = "sums",
+    [LH_SECTION_CODES] = "codes",
     [LH_SECTION_LINKS0] = "links0",
     [LH_SECTION_UPPER] = "upper",
     [LH_SECTION_LEVELS] = "levels",
@@ -18,6 +19,7 @@ const char *const lh_section_names[LH_SECTION_COUNT] = {
     [LH_SECTION_IDS] = "ids",
     [LH_SECTION_METADATA_ENDS] = "metadata_ends",
     [LH_SECTION_METADATA] = "metadata",
+    [LH_SECTION_VECTORS] = "vectors",
 };
 
 /* ---- freezing ---- */
@@ -67,6 +69,10 @@ lh_code lh_frozen_new(struct lh_vindex *index, uint64_t sequence, struct lh_froz
         return lh_fail(err, LH_NO_MEMORY, "no memory to copy the links of %llu slots",
                        (unsigned long long)count);
     }
+    frozen->codes = lh_codes_ref(graph->codes);
+    if (frozen->codes != NULL)
+        set_section(frozen, LH_SECTION_CODES, frozen->codes->rows.base,
+                    count * frozen->codes->row_bytes);
     set_section(frozen, LH_SECTION_VECTORS, graph->vectors.base,
                 count * graph->row_floats * sizeof(float));
     set_section(frozen, LH_SECTION_LINKS0, frozen->links0, links0_bytes);
@@ -89,6 +95,7 @@ void lh_frozen_free(struct lh_frozen *frozen)
     if (frozen == NULL)
         return;
     lh_vindex_unref(frozen->index);
+    lh_codes_unref(frozen->codes);
     free(frozen->links0);
     free(frozen->upper);
     free(frozen->dead);
@@ -125,21 +132,74 @@ static void put_sum(struct lh_json *json, const char *key, uint64_t sum)
     lh_json_kcstr(json, key, digits);
 }
 
-/* The sum over the sections and the zeros between them. */
-static uint64_t graph_sum(const struct lh_lhv1_writer *writer)
+/* The sums of each chunk behind the section of sums, fed with its bytes in order. */
+struct summing {
+    struct lh_xxh3 *state;
+    uint64_t *sums;
+    uint64_t count;
+    uint64_t filled; /* of the chunk under way */
+};
+
+static void end_chunk(struct summing *summing)
+{
+    summing->sums[summing->count++] = lh_xxh3_value(summing->state);
+    lh_xxh3_reset(summing->state);
+    summing->filled = 0;
+}
+
+static void sum_bytes(struct summing *summing, const void *bytes, uint64_t len)
+{
+    const char *at = bytes;
+    while (len > 0) {
+        uint64_t left = LH_LHV1_CHUNK - summing->filled;
+        uint64_t some = len < left ? len : left;
+        lh_xxh3_update(summing->state, at, some);
+        summing->filled += some;
+        at += some;
+        len -= some;
+        if (summing->filled == LH_LHV1_CHUNK)
+            end_chunk(summing);
+    }
+}
+
+static void sum_chunks(struct lh_lhv1_writer *writer)
 {
     static const char zeros[LH_LHV1_ALIGN];
-    const struct lh_frozen *frozen = writer->frozen;
-    struct lh_xxh3 *state = lh_xxh3_new();
-    uint64_t position = 0;
-    for (size_t i = 0; i < LH_SECTION_COUNT; i++) {
-        lh_xxh3_update(state, zeros, lh_lhv1_aligned(position) - position);
-        lh_xxh3_update(state, frozen->data[i], frozen->bytes[i]);
-        position = lh_lhv1_aligned(position) + frozen->bytes[i];
+    struct summing summing = {.state = lh_xxh3_new(), .sums = writer->sums};
+    uint64_t position = writer->section_bytes[LH_SECTION_SUMS];
+    for (size_t i = LH_SECTION_SUMS + 1; i < LH_SECTION_COUNT; i++) {
+        sum_bytes(&summing, zeros, writer->offsets[i] - position);
+        sum_bytes(&summing, writer->data[i], writer->section_bytes[i]);
+        position = writer->offsets[i] + writer->section_bytes[i];
     }
-    uint64_t sum = lh_xxh3_value(state);
-    lh_xxh3_free(state);
-    return sum;
+    if (summing.filled > 0)
+        end_chunk(&summing);
+    LH_CHECK(summing.count * sizeof(uint64_t) <= writer->section_bytes[LH_SECTION_SUMS]);
+    lh_xxh3_free(summing.state);
+}
+
+void lh_lhv1_put_float(float value, char ret_digits[LH_LHV1_FLOAT_DIGITS + 1])
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    snprintf(ret_digits, LH_LHV1_FLOAT_DIGITS + 1, "%08x", bits);
+}
+
+static void put_codes(struct lh_json *json, const struct lh_codes *codes)
+{
+    if (codes == NULL)
+        return;
+    char low[LH_LHV1_FLOAT_DIGITS + 1], step[LH_LHV1_FLOAT_DIGITS + 1];
+    lh_lhv1_put_float(codes->scale.low, low);
+    lh_lhv1_put_float(codes->scale.step, step);
+    lh_json_key(json, "codes");
+    lh_json_object(json);
+    lh_json_kcstr(json, "low", low);
+    lh_json_kcstr(json, "step", step);
+    lh_json_ku64(json, "level_max", codes->scale.level_max);
+    lh_json_kf64(json, "clipped", codes->scale.clipped);
+    lh_json_kf64(json, "score", codes->scale.score);
+    lh_json_object_end(json);
 }
 
 /* Offsets are counted from the first section, so that they do not depend on the envelope's length.
@@ -152,8 +212,7 @@ static void put_sections(struct lh_json *json, const struct lh_lhv1_writer *writ
         lh_json_object(json);
         lh_json_kcstr(json, "name", lh_section_names[i]);
         lh_json_ku64(json, "offset", writer->offsets[i]);
-        lh_json_ku64(json, "bytes", writer->frozen->bytes[i]);
-        put_sum(json, "xxh3", lh_xxh3(writer->frozen->data[i], writer->frozen->bytes[i]));
+        lh_json_ku64(json, "bytes", writer->section_bytes[i]);
         lh_json_object_end(json);
     }
     lh_json_array_end(json);
@@ -182,9 +241,11 @@ static void put_envelope(struct lh_lhv1_writer *writer, uint64_t graph_bytes)
     lh_json_ku64(&json, "deleted", frozen->dead_count);
     lh_json_ki64(&json, "entry", frozen->entry);
     lh_json_ku64(&json, "entry_level", frozen->entry_level);
+    put_codes(&json, frozen->codes);
     put_sections(&json, writer);
     lh_json_ku64(&json, "graph_bytes", graph_bytes);
-    put_sum(&json, "graph_xxh3", graph_sum(writer));
+    lh_json_ku64(&json, "chunk_bytes", LH_LHV1_CHUNK);
+    put_sum(&json, "sums_xxh3", lh_xxh3(writer->sums, writer->section_bytes[LH_SECTION_SUMS]));
     put_sum(&json, "envelope_xxh3", 0);
     lh_json_object_end(&json);
 }
@@ -211,29 +272,44 @@ static void seal_envelope(struct lh_buf *head)
     memcpy(head->data + LH_LHV1_PREFIX_BYTES + digits, text, LH_LHV1_SUM_DIGITS);
 }
 
+/* Where the sections lie behind sums of so many bytes; returns where they end. */
+static uint64_t lay_out(struct lh_lhv1_writer *writer, uint64_t sums_bytes)
+{
+    uint64_t position = 0;
+    writer->section_bytes[LH_SECTION_SUMS] = sums_bytes;
+    for (size_t i = 0; i < LH_SECTION_COUNT; i++) {
+        writer->offsets[i] = lh_lhv1_aligned(position);
+        position = writer->offsets[i] + writer->section_bytes[i];
+    }
+    return position;
+}
+
 void lh_lhv1_writer_init(struct lh_lhv1_writer *writer, const struct lh_frozen *frozen)
 {
     memset(writer, 0, sizeof(*writer));
     writer->frozen = frozen;
     writer->head = LH_BUF_INIT(LH_ENVELOPE_BYTES_MAX + LH_LHV1_PAGE);
-    uint64_t position = 0;
-    for (size_t i = 0; i < LH_SECTION_COUNT; i++) {
-        writer->offsets[i] = lh_lhv1_aligned(position);
-        position = writer->offsets[i] + frozen->bytes[i];
-    }
+    memcpy(writer->data, frozen->data, sizeof(writer->data));
+    memcpy(writer->section_bytes, frozen->bytes, sizeof(writer->section_bytes));
+    uint64_t sums_bytes = lh_lhv1_sums_bytes(lay_out(writer, 0));
+    uint64_t end = lay_out(writer, sums_bytes);
+    writer->sums = lh_calloc(sums_bytes / sizeof(uint64_t) + 1, sizeof(uint64_t));
+    writer->data[LH_SECTION_SUMS] = writer->sums;
+    sum_chunks(writer);
     lh_buf_append(&writer->head, "LHV1\0\0\0", LH_LHV1_PREFIX_BYTES);
-    put_envelope(writer, position);
+    put_envelope(writer, end);
     pad_envelope(&writer->head);
     seal_envelope(&writer->head);
     LH_CHECK(!lh_buf_overflowed(&writer->head));
     for (size_t i = 0; i < LH_SECTION_COUNT; i++)
         writer->offsets[i] += writer->head.len;
-    writer->bytes = writer->head.len + position;
+    writer->bytes = writer->head.len + end;
 }
 
 void lh_lhv1_writer_deinit(struct lh_lhv1_writer *writer)
 {
     lh_buf_deinit(&writer->head);
+    free(writer->sums);
 }
 
 /* ---- the stream ---- */
@@ -255,10 +331,10 @@ static size_t copy_run(struct lh_lhv1_writer *writer, char *out, size_t max)
             return len;
         }
         uint64_t into = position - writer->offsets[i];
-        uint64_t bytes = writer->frozen->bytes[i];
+        uint64_t bytes = writer->section_bytes[i];
         if (into < bytes) {
             size_t len = bytes - into < max ? bytes - into : max;
-            memcpy(out, (const char *)writer->frozen->data[i] + into, len);
+            memcpy(out, (const char *)writer->data[i] + into, len);
             return len;
         }
     }
