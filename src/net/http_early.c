@@ -52,8 +52,7 @@ void lh_http_answer_early(struct lh_http_exchange *x)
     struct lh_buf out = LH_BUF_INIT(x->answer.body_len + HEAD_MAX);
     write_answer(x, &out);
     /* One try: the socket's buffer is empty, and who does not read gets a part, visibly cut. */
-    ssize_t sent = send(x->fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    bool whole = sent == (ssize_t)out.len;
+    bool whole = lh_http_mhd_send_last(x, out.data, out.len);
     shutdown(x->fd, whole ? SHUT_WR : SHUT_RDWR);
     lh_buf_deinit(&out);
     x->phase = LH_PHASE_LINGER;

@@ -97,6 +97,11 @@ struct lh_http_server_options {
     size_t header_count_max;
     size_t pool_bytes;   /* buffer of one connection */
     size_t stream_bytes; /* window between a handler and its connection, each way */
+
+    /* Files in PEM: the door speaks TLS (1.2 and 1.3) and nothing else. NULL or "": plain HTTP. A
+     * process has at most one server with TLS. */
+    const char *tls_certificate;
+    const char *tls_key;
 };
 
 /* Opens the port and starts the threads. LH_INVALID_CONFIG when the address cannot be had. */
@@ -106,6 +111,10 @@ uint16_t lh_http_server_port(const struct lh_http_server *server);
 
 /* Until ready, routes without LH_ROUTE_UNREADY answer 503 not_ready. thread-safe. */
 void lh_http_server_set_ready(struct lh_http_server *server, bool ready);
+
+/* Reads certificate and key again, for the connections from now on; a failure changes nothing. LH_OK
+ * without TLS. */
+lh_code lh_http_server_reload_tls(struct lh_http_server *server, struct lh_error *err);
 
 /* Stops taking connections, waits for exchanges in flight (at most drain_timeout_ms, then cancels
  * them), closes everything and frees. Returns the number that had to be cancelled. */

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "net/http_server_priv.h"
+#include "net/http_tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -51,6 +52,17 @@ void lh_http_mhd_resume(struct lh_http_exchange *x)
     LH_CHECK(x->suspended && x->connection != NULL);
     x->suspended = false;
     MHD_resume_connection(x->connection);
+}
+
+bool lh_http_mhd_send_last(struct lh_http_exchange *x, const void *bytes, size_t len)
+{
+    if (x->server->tls == NULL)
+        return send(x->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
+    /* A session takes one thread that sends beside one that receives, which libmicrohttpd may be
+     * doing now. */
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return lh_http_tls_send_last(info->tls_session, bytes, len);
 }
 
 static ssize_t on_read(void *cls, uint64_t position, char *out, size_t max)
@@ -89,8 +101,10 @@ bool lh_http_mhd_queue(struct lh_http_exchange *x, bool whole)
     struct MHD_Response *response = make_response(x, whole);
     if (response == NULL)
         return false;
+    /* libmicrohttpd takes no empty value; a space is one, since readers trim it. */
     for (const struct lh_http_field *field = x->answer.fields; field; field = field->next)
-        MHD_add_response_header(response, field->name.ptr, field->value.ptr);
+        MHD_add_response_header(response, field->name.ptr,
+                                field->value.len > 0 ? field->value.ptr : " ");
     if (x->answer.close || atomic_load_explicit(&x->server->draining, memory_order_relaxed))
         MHD_add_response_header(response, "Connection", "close");
     enum MHD_Result queued =
@@ -305,14 +319,23 @@ static lh_code start_daemon(struct lh_http_server *server, int listen_fd, struct
     int64_t idle_ms = options->idle_timeout_ms > options->header_timeout_ms
                           ? options->idle_timeout_ms
                           : options->header_timeout_ms;
+    unsigned tls_flag = server->tls != NULL ? MHD_USE_TLS : 0;
+    const struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)lh_http_tls_retrieve},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)LH_HTTP_TLS_PRIORITIES},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    const struct MHD_OptionItem plain[] = {{MHD_OPTION_END, 0, NULL}};
     /* The event thread inherits the signal mask: signals are for the main thread. */
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_PEDANTIC_CHECKS, 0, NULL,
-        NULL, on_request, server,                            /* */
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_PEDANTIC_CHECKS |
+            tls_flag,
+        0, NULL, NULL, on_request, server,                   /* */
+        MHD_OPTION_ARRAY, server->tls != NULL ? tls : plain, /* */
         MHD_OPTION_LISTEN_SOCKET, listen_fd,                 /* */
         MHD_OPTION_URI_LOG_CALLBACK, on_target, server,      /* */
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,   /* */
@@ -346,8 +369,29 @@ static void server_free(struct lh_http_server *server)
     lh_http_workers_deinit(&server->workers);
     lh_http_sweeper_stop(&server->sweeper);
     lh_http_sweeper_deinit(&server->sweeper);
+    lh_http_tls_close(server->tls);
     server->magic = 0;
     free(server);
+}
+
+static lh_code open_tls(struct lh_http_server *server, struct lh_error *err)
+{
+    lh_str certificate = lh_str_from(server->options.tls_certificate);
+    lh_str key = lh_str_from(server->options.tls_key);
+    server->options.tls_certificate = server->options.tls_key = NULL; /* the same */
+    if (certificate.len == 0 && key.len == 0)
+        return LH_OK;
+    if (certificate.len == 0 || key.len == 0)
+        return lh_fail(err, LH_INVALID_CONFIG, "a certificate for TLS and its key go together");
+    if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+        return lh_fail(err, LH_INVALID_CONFIG, "this libmicrohttpd was built without TLS");
+    return lh_http_tls_open(certificate.ptr, key.ptr, server->options.header_timeout_ms,
+                            &server->tls, err);
+}
+
+lh_code lh_http_server_reload_tls(struct lh_http_server *server, struct lh_error *err)
+{
+    return server->tls != NULL ? lh_http_tls_reload(server->tls, err) : LH_OK;
 }
 
 lh_code lh_http_server_start(const struct lh_http_server_options *options,
@@ -366,7 +410,9 @@ lh_code lh_http_server_start(const struct lh_http_server_options *options,
     atomic_init(&server->next_id, seed);
     lh_http_workers_init(&server->workers, options->workers_max, options->queue_max);
     lh_http_sweeper_init(&server->sweeper);
-    lh_code code = lh_http_sweeper_start(server, err);
+    lh_code code = open_tls(server, err);
+    if (code == LH_OK)
+        code = lh_http_sweeper_start(server, err);
     if (code == LH_OK)
         code = start_daemon(server, listen_fd, err);
     if (code != LH_OK) {

@@ -273,6 +273,7 @@ struct lh_http_server {
     uint32_t magic;
     struct lh_http_server_options options;
     struct MHD_Daemon *daemon;
+    struct lh_http_tls *tls; /* NULL: plain */
     uint16_t port;
     atomic_bool ready;
     atomic_bool draining; /* no new connections */
@@ -361,6 +362,9 @@ void lh_http_turn_end(struct lh_http_exchange *x, bool complete);
 /* x->mutex held. */
 void lh_http_mhd_suspend(struct lh_http_exchange *x);
 void lh_http_mhd_resume(struct lh_http_exchange *x);
+/* Sends bytes past libmicrohttpd and says that nothing follows, in one try without waiting; while a
+ * body is being received. False when a part of them did not fit. x->mutex held. */
+bool lh_http_mhd_send_last(struct lh_http_exchange *x, const void *bytes, size_t len);
 /* Hands the answer over, all of it in memory (`whole`) or as a stream. x->mutex not held. False
  * when that fails. */
 bool lh_http_mhd_queue(struct lh_http_exchange *x, bool whole);

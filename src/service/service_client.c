@@ -16,6 +16,7 @@ struct lh_http_client *lh_service_client(struct lh_service_host *host)
             .connections_idle_max = (size_t)settings->http.workers_max,
             .connect_timeout_ms = CONNECT_TIMEOUT_MS,
             .user_agent = host->service->name,
+            .ca_file = settings->http.tls_ca,
             .bearer_origin = lh_settings_storaged_url(settings, host->service->name),
             .bearer = settings->keys.internal,
         };

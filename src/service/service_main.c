@@ -192,6 +192,8 @@ static lh_code start_server(struct lh_service_host *host, const char *address, u
         /* Request line and header must fit, and a little of a body. */
         .pool_bytes = (size_t)(http->target_bytes_max + http->header_bytes_max + 8 * LH_KIB),
         .stream_bytes = (size_t)http->stream_bytes,
+        .tls_certificate = http->tls_certificate,
+        .tls_key = http->tls_key,
     };
     return lh_http_server_start(&options, &host->server, err);
 }
@@ -229,6 +231,10 @@ static void reload(struct lh_service_host *host)
     LH_LOG(INFO, "reloading");
     if (host->keys != NULL && lh_keys_reload(host->keys, &err) != LH_OK)
         lh_log_error(LH_LOG_ERROR, "the keys stay as they were", &err);
+    if (lh_http_server_reload_tls(host->server, &err) != LH_OK)
+        lh_log_error(LH_LOG_ERROR, "the certificate stays as it was", &err);
+    else if (host->settings.http.tls_certificate[0] != '\0')
+        LH_LOG(INFO, "certificate loaded again");
     if (host->service->reload != NULL && host->service->reload(host->state, &err) != LH_OK)
         lh_log_error(LH_LOG_ERROR, "cannot reload", &err);
 }
