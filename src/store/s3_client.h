@@ -132,7 +132,7 @@ lh_code lh_s3_client_head(struct lh_s3_client *client, lh_str bucket, lh_str key
 
 /* Streams an object, or what a Range among the headers asks for. A stream that breaks off is gone
  * on with from where it broke, from the same version of the object only. A whole object is checked
- * against the checksum that the store has of it: LH_CORRUPT at the end. */
+ * against the checksum that the store has of it, before its last bytes are given on: LH_CORRUPT. */
 struct lh_s3_get {
     lh_str bucket;
     lh_str key;

@@ -62,6 +62,18 @@ static lh_code go_on(void *ctx, const struct lh_s3_answer *answer, struct lh_err
     return LH_OK;
 }
 
+static lh_code check_sum(struct stream *stream, struct lh_error *err)
+{
+    struct lh_checksum found;
+    lh_checksummer_final(stream->sum, &found);
+    if (memcmp(found.bytes, stream->expected.bytes, lh_checksum_size(found.kind)) != 0)
+        return lh_fail(err, LH_CORRUPT, "%.*s does not match its %s", LH_FMT(stream->get->key),
+                       lh_checksum_name(found.kind));
+    return LH_OK;
+}
+
+/* The last bytes are given on only when all of them are as they should be: so damage never looks
+ * like a whole object. */
 static lh_code pass_on(void *ctx, const void *bytes, size_t len, struct lh_error *err)
 {
     struct stream *stream = ctx;
@@ -69,6 +81,8 @@ static lh_code pass_on(void *ctx, const void *bytes, size_t len, struct lh_error
         return lh_fail(err, LH_BAD_UPSTREAM, "the store sends more than it has announced");
     if (stream->sum != NULL)
         lh_checksummer_update(stream->sum, bytes, len);
+    if (stream->sum != NULL && stream->at + len == stream->end)
+        LH_TRY(check_sum(stream, err));
     LH_TRY(stream->get->on_body(stream->get->ctx, bytes, len, err));
     stream->at += len;
     return LH_OK;
@@ -123,18 +137,6 @@ static lh_code next_call(struct lh_s3_client *client, struct stream *stream,
     return lh_s3_client_call(client, &call, answer, err);
 }
 
-static lh_code finish(struct stream *stream, struct lh_error *err)
-{
-    if (stream->sum == NULL || stream->at != stream->end)
-        return LH_OK;
-    struct lh_checksum found;
-    lh_checksummer_final(stream->sum, &found);
-    if (memcmp(found.bytes, stream->expected.bytes, lh_checksum_size(found.kind)) != 0)
-        return lh_fail(err, LH_CORRUPT, "%.*s does not match its %s", LH_FMT(stream->get->key),
-                       lh_checksum_name(found.kind));
-    return LH_OK;
-}
-
 static bool may_go_on(const struct stream *stream, lh_code code)
 {
     return stream->begun && stream->at < stream->end && stream->etag[0] != '\0' &&
@@ -155,8 +157,6 @@ lh_code lh_s3_client_get(struct lh_s3_client *client, const struct lh_s3_get *ge
         code = next_call(client, &stream, &answer, &failure);
         tries = stream.at == before ? tries + 1 : 1;
     }
-    if (code == LH_OK)
-        code = finish(&stream, &failure);
     lh_checksummer_free(stream.sum);
     if (code != LH_OK)
         *err = failure;

@@ -450,7 +450,7 @@ class Remote(TestCase):
     def test_memory_is_bounded(self):
         store = self.start()
         block = self.random.randbytes(MIB)
-        total = 96
+        total = 64
 
         def put(index):
             answer = store.put(f"/storage/big{index}", (block for _ in range(total)), timeout=120)
@@ -470,7 +470,7 @@ class Remote(TestCase):
         expected = hashlib.md5(block * total).hexdigest()
         self.assertEqual(in_threads(2, slow_read), [(total * MIB, expected)] * 2)
         if not SANITIZE:
-            self.assertLess(store.rss(), 96 * MIB)
+            self.assertLess(store.rss(), 80 * MIB)
 
     def test_the_upload_budget(self):
         store = self.start(**{"storaged.upload_budget_bytes": self.PART})
