@@ -20,26 +20,34 @@ const char *lh_client_config_file(const struct lh_cli *cli)
 }
 
 /* The gateway's address as a URL; an address for all interfaces is reached through loopback. */
-static lh_code url_of_address(const char *address, char **ret_url, struct lh_error *err)
+static lh_code url_of_gateway(const struct lh_settings *settings, char **ret_url,
+                              struct lh_error *err)
 {
+    const char *address = settings->gateway.listen;
     char host[256];
     uint16_t port;
     if (!lh_parse_address(lh_str_from(address), host, sizeof(host), &port) || port == 0)
         return lh_fail(err, LH_INVALID, "gateway.listen is %s: say by --url where it listens",
                        address);
-    *ret_url = lh_settings_url(address);
+    *ret_url = lh_settings_url(settings, address);
     return LH_OK;
 }
 
-static lh_code url_of_settings(const struct lh_cli *cli, char **ret_url, struct lh_error *err)
+static lh_code load_settings(const struct lh_cli *cli, struct lh_settings *ret,
+                             struct lh_error *err)
 {
     const struct lh_config_source source = {
         .file = lh_client_config_file(cli),
         .environment = environ,
     };
+    return lh_settings_load(&source, ret, NULL, err);
+}
+
+static lh_code url_of_settings(const struct lh_cli *cli, char **ret_url, struct lh_error *err)
+{
     struct lh_settings settings;
-    LH_TRY(lh_settings_load(&source, &settings, NULL, err));
-    lh_code code = url_of_address(settings.gateway.listen, ret_url, err);
+    LH_TRY(load_settings(cli, &settings, err));
+    lh_code code = url_of_gateway(&settings, ret_url, err);
     lh_settings_free(&settings);
     return code;
 }
@@ -69,12 +77,17 @@ static lh_code open_client(struct lh_cli *cli, struct lh_error *err)
 {
     if (cli->client)
         return LH_OK;
+    struct lh_settings settings; /* say whom to believe that it is the gateway */
+    LH_TRY(load_settings(cli, &settings, err));
     const struct lh_http_client_options options = {
         .connections_idle_max = 4,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .user_agent = "lakehouse-cli/" LH_VERSION,
+        .ca_file = settings.http.tls_ca,
     };
-    return lh_http_client_new(&options, &cli->client, err);
+    lh_code code = lh_http_client_new(&options, &cli->client, err);
+    lh_settings_free(&settings);
+    return code;
 }
 
 lh_code lh_client_call(struct lh_cli *cli, const char *path, const struct lh_http_call *call,

@@ -44,11 +44,12 @@ static void show_ready(const struct serving *serving, const struct lh_supervisor
     char time[LH_HUMAN_SIZE];
     printf("%slakehouse %s%s  data %s  ready in %s\n", style.bold, lh_version, style.off,
            serving->settings->data_dir, lh_human_seconds((double)event->elapsed_ms / 1000, time));
-    printf("  console  %shttp://%s/%s\n", style.cyan, address_of(event->services, "gateway"),
+    const char *scheme = serving->settings->http.tls_certificate[0] != '\0' ? "https" : "http";
+    printf("  console  %s%s://%s/%s\n", style.cyan, scheme, address_of(event->services, "gateway"),
            style.off);
-    printf("  api      %shttp://%s/v1%s\n", style.cyan, address_of(event->services, "gateway"),
-           style.off);
-    printf("  storage  %shttp://%s%s\n", style.cyan, address_of(event->services, "storaged"),
+    printf("  api      %s%s://%s/v1%s\n", style.cyan, scheme,
+           address_of(event->services, "gateway"), style.off);
+    printf("  storage  %s%s://%s%s\n", style.cyan, scheme, address_of(event->services, "storaged"),
            style.off);
     fflush(stdout);
 }
@@ -86,7 +87,7 @@ static void *run_demo(void *arg)
 
 static void start_demo(struct serving *serving, const struct lh_supervisor_event *event)
 {
-    serving->url = lh_asprintf("http://%s", address_of(event->services, "gateway"));
+    serving->url = lh_settings_url(serving->settings, address_of(event->services, "gateway"));
     serving->demo_cli = (struct lh_cli){
         .command = "demo",
         .url_flag = serving->url,

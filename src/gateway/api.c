@@ -98,6 +98,7 @@ static lh_code open_gateway(const struct lh_settings *settings, struct lh_servic
         .connections_idle_max = (size_t)settings->http.workers_max,
         .connect_timeout_ms = mine->connect_timeout,
         .user_agent = "gateway",
+        .ca_file = settings->http.tls_ca,
     };
     struct lh_http_client *client = NULL;
     LH_TRY(lh_http_client_new(&options, &client, err));

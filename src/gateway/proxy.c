@@ -164,6 +164,18 @@ static lh_code fail_for_client(const struct lh_upstream *upstream, lh_code code,
     return code;
 }
 
+/* A page of another site may make a browser send a form or a simple request here, into a network
+ * that the page's author cannot reach. Browsers say so (Fetch Metadata, section 2.3), and other
+ * clients have no reason to. */
+static lh_code check_site(const struct lh_http_exchange *x, struct lh_error *err)
+{
+    enum lh_http_method method = lh_http_method(x);
+    bool is_safe = method == LH_HTTP_GET || method == LH_HTTP_HEAD || method == LH_HTTP_OPTIONS;
+    if (is_safe || !lh_str_is(lh_http_header(x, "Sec-Fetch-Site"), "cross-site"))
+        return LH_OK;
+    return lh_fail(err, LH_FORBIDDEN, "a page of another site may not change anything here");
+}
+
 lh_code lh_gateway_proxy(struct lh_gateway *gateway, enum lh_upstream_id id,
                          struct lh_http_exchange *x, struct lh_error *err)
 {
@@ -171,6 +183,7 @@ lh_code lh_gateway_proxy(struct lh_gateway *gateway, enum lh_upstream_id id,
     struct passage passage = {.x = x};
     struct lh_http_header *headers = NULL;
     size_t header_count = 0;
+    LH_TRY(check_site(x, err));
     LH_TRY(request_headers(x, &headers, &header_count, err));
     int64_t length = lh_http_body_length(x);
     if (length != 0)

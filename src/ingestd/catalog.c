@@ -18,7 +18,7 @@ lh_code lh_catalog_client_open(const char *url, struct lh_http_client *client,
                                struct lh_catalog_client **ret_catalog, struct lh_error *err)
 {
     lh_str base = lh_str_from(url);
-    if (!lh_str_starts(base, "http://"))
+    if (!lh_str_starts(base, "http://") && !lh_str_starts(base, "https://"))
         return lh_fail(err, LH_INVALID_CONFIG, "'%s' is not the address of a catalog", url);
     while (lh_str_ends(base, "/"))
         base.len--;

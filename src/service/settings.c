@@ -64,18 +64,18 @@ static char **text_member(struct lh_settings *settings, const struct lh_option *
 
 /* Where a client reaches a service that listens on `listen`: an address that stands for all
  * interfaces is reached through loopback. */
-char *lh_settings_url(const char *listen)
+char *lh_settings_url(const struct lh_settings *settings, const char *listen)
 {
     char host[256];
     uint16_t port = 0;
     LH_CHECK(lh_parse_address(lh_str_from(listen), host, sizeof(host), &port));
+    const char *scheme = settings->http.tls_certificate[0] != '\0' ? "https" : "http";
     if (strcmp(host, "0.0.0.0") == 0)
-        return lh_asprintf("http://127.0.0.1:%u", port);
+        return lh_asprintf("%s://127.0.0.1:%u", scheme, port);
     if (strcmp(host, "::") == 0)
-        return lh_asprintf("http://[::1]:%u", port);
-    if (strchr(host, ':') != NULL)
-        return lh_asprintf("http://[%s]:%u", host, port);
-    return lh_asprintf("http://%s:%u", host, port);
+        return lh_asprintf("%s://[::1]:%u", scheme, port);
+    bool is_v6 = strchr(host, ':') != NULL;
+    return lh_asprintf("%s://%s%s%s:%u", scheme, is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
 }
 
 /* A text of the settings by its name; NULL when there is no such key. */
@@ -120,7 +120,7 @@ static void derive_urls(struct lh_settings *settings)
         if (strcmp(*url, "auto") != 0)
             continue;
         free(*url);
-        *url = lh_settings_url(listen_behind(settings, option->key));
+        *url = lh_settings_url(settings, listen_behind(settings, option->key));
     }
 }
 

@@ -55,9 +55,9 @@ const char *lh_settings_storaged_url(const struct lh_settings *settings, const c
 /* What a section is ("the object store"), or NULL for a section that does not exist. */
 const char *lh_settings_section_help(const char *section);
 
-/* Where a valid listen address is reached on this host, as a URL owned by the caller; an address of
- * all interfaces by loopback. */
-char *lh_settings_url(const char *listen);
+/* Where a valid listen address of these settings is reached on this host, as a URL owned by the
+ * caller: https when the doors speak TLS, an address of all interfaces by loopback. */
+char *lh_settings_url(const struct lh_settings *settings, const char *listen);
 
 /* The table as a page of documentation (Markdown): docs/operations/limits.md. */
 void lh_settings_document(struct lh_buf *out);

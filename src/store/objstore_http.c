@@ -31,7 +31,7 @@ lh_code lh_objstore_open_http(const char *url, struct lh_http_client *client,
                               struct lh_objstore **ret_store, struct lh_error *err)
 {
     lh_str base = lh_str_from(url);
-    if (!lh_str_starts(base, "http://"))
+    if (!lh_str_starts(base, "http://") && !lh_str_starts(base, "https://"))
         return lh_fail(err, LH_INVALID_CONFIG, "'%s' is not the address of an object store", url);
     while (base.len > 0 && base.ptr[base.len - 1] == '/')
         base.len--;

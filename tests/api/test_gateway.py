@@ -43,6 +43,18 @@ class GatewayTest(TestCase):
                 return received, False
 
 
+class OtherSites(TestCase):
+    def test_pages_of_other_sites_change_nothing(self):
+        stack = self.stack("storaged", "gateway")
+        cross = {"Sec-Fetch-Site": "cross-site"}
+        for method in ("PUT", "POST", "DELETE"):
+            self.assertProblem(stack.gateway.request(method, "/v1/storage/a", b"1", cross), 403, "forbidden")
+        self.assertEqual(stack.gateway.get("/v1/storage", cross).status, 200)
+        for site in ("same-origin", "same-site", "none"):
+            answer = stack.gateway.put("/v1/storage/a", b"1", {"Sec-Fetch-Site": site})
+            self.assertIn(answer.status, (200, 201), answer)
+
+
 class Passing(GatewayTest):
     """A request and an answer that are well."""
 

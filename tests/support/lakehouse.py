@@ -81,6 +81,9 @@ class Ports:
 
 PORTS = Ports()
 
+# An ssl.SSLContext while the services of a test speak TLS; see tests/api/test_tls.py.
+TLS = None
+
 
 class Response:
     def __init__(self, status, headers, body):
@@ -106,7 +109,10 @@ def request(port, method, path, body=None, headers=None, timeout=60):
         headers.setdefault("Content-Type", "application/json")
     elif isinstance(body, str):
         body = body.encode()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout * SLOWDOWN)
+    if TLS:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout * SLOWDOWN, context=TLS)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout * SLOWDOWN)
     try:
         connection.request(method, path, body=body, headers=headers)
         response = connection.getresponse()
@@ -138,7 +144,7 @@ class Http:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if TLS else 'http'}://127.0.0.1:{self.port}"
 
     def wait_ready(self, seconds=20):
         """Until /readyz says so; fails at once when the program has ended."""
@@ -283,7 +289,7 @@ class Service(Program):
 # Which services each one talks to, as its configuration names them.
 TALKS_TO = {
     "storaged": (), "catalogd": ("storaged",), "vectord": ("storaged",),
-    "ingestd": ("storaged", "catalogd"), "queryd": ("storaged", "catalogd"),
+    "ingestd": ("storaged", "catalogd"), "queryd": ("storaged", "catalogd", "vectord"),
     "gateway": ("storaged", "catalogd", "ingestd", "queryd", "vectord"),
 }
 
@@ -298,7 +304,8 @@ class Stack:
         for name in SERVICES:
             if name not in names:
                 continue
-            urls = {other: f"http://127.0.0.1:{ports[other]}" for other in TALKS_TO[name]}
+            scheme = "https" if TLS else "http"
+            urls = {other: f"{scheme}://127.0.0.1:{ports[other]}" for other in TALKS_TO[name]}
             mine = {key: value for key, value in (settings or {}).items()
                     if key.partition(".")[0] in (name, "http", "keys", "log", "data_dir")}
             mine.setdefault("data_dir", str(self.folder / "data"))
