@@ -34,6 +34,7 @@ struct trailer {
 struct lh_aws_chunked {
     enum { SIZE, DATA, DATA_END, TRAILER, END, FAILED } state;
     bool is_signed;
+    bool is_verified; /* the key is known */
     bool has_trailer;
     bool trailer_signed; /* the signature has come; nothing may follow it */
     int64_t decoded_length;
@@ -56,7 +57,8 @@ struct lh_aws_chunked *lh_aws_chunked_new(const struct lh_aws_chunked_options *o
     decoder->has_trailer = options->has_trailer;
     decoder->decoded_length = options->decoded_length;
     decoder->trailers = LH_BUF_INIT(TRAILERS_BYTES_MAX);
-    if (options->is_signed)
+    decoder->is_verified = options->is_signed && options->context != NULL;
+    if (decoder->is_verified)
         decoder->context = *options->context;
     return decoder;
 }
@@ -75,7 +77,7 @@ void lh_aws_chunked_free(struct lh_aws_chunked *decoder)
 /* The chunk is complete: does its signature hold? */
 static lh_code check_chunk(struct lh_aws_chunked *decoder, struct lh_error *err)
 {
-    if (!decoder->is_signed)
+    if (!decoder->is_verified)
         return LH_OK;
     uint8_t sha256[LH_SHA256_SIZE];
     lh_digest_final(decoder->hash, sha256);
@@ -139,7 +141,7 @@ static lh_code begin_chunk(struct lh_aws_chunked *decoder, lh_str line, struct l
         return lh_fail(err, LH_INCOMPLETE_BODY,
                        "the body is longer than the %lld bytes of x-amz-decoded-content-length",
                        (long long)decoder->decoded_length);
-    if (decoder->is_signed)
+    if (decoder->is_verified)
         decoder->hash = lh_digest_new(LH_DIGEST_SHA256);
     decoder->remaining = size;
     decoder->state = size > 0 ? DATA : TRAILER;
@@ -159,6 +161,9 @@ static struct lh_http_header trailer_at(const struct lh_aws_chunked *decoder, si
 /* The signature of all trailing headers; their names are signed in lower case. */
 static lh_code check_trailer(struct lh_aws_chunked *decoder, lh_str signature, struct lh_error *err)
 {
+    decoder->trailer_signed = true;
+    if (!decoder->is_verified)
+        return LH_OK;
     LH_AUTO_DIGEST struct lh_digest *hash = lh_digest_new(LH_DIGEST_SHA256);
     for (size_t i = 0; i < decoder->trailer_count; i++) {
         struct lh_http_header header = trailer_at(decoder, i);
@@ -177,7 +182,6 @@ static lh_code check_trailer(struct lh_aws_chunked *decoder, lh_str signature, s
     lh_sigv4_sign_trailer(&decoder->context, sha256, wanted);
     if (!lh_secret_eq(lh_str_from(wanted), signature))
         return lh_fail(err, LH_BAD_DIGEST, "the signature of the trailing headers does not match");
-    decoder->trailer_signed = true;
     return LH_OK;
 }
 
@@ -265,7 +269,7 @@ static lh_code take_data(struct lh_aws_chunked *decoder, const char *bytes, size
                          size_t *ret_used, struct lh_error *err)
 {
     size_t run = len < decoder->remaining ? len : (size_t)decoder->remaining;
-    if (decoder->is_signed)
+    if (decoder->is_verified)
         lh_digest_update(decoder->hash, bytes, run);
     decoder->remaining -= run;
     *ret_used = run;

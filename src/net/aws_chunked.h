@@ -19,7 +19,8 @@ enum { LH_AWS_TRAILERS_MAX = 8, LH_AWS_LINE_MAX = 1024 /* with its CRLF */ };
 struct lh_aws_chunked_options {
     bool is_signed;   /* each chunk has a signature, which must hold */
     bool has_trailer; /* headers follow the last chunk, signed when the chunks are */
-    const struct lh_sigv4_context *context; /* of a signed one; copied */
+    /* Of a signed one; copied. NULL: signatures must be there, but nobody knows the key. */
+    const struct lh_sigv4_context *context;
     int64_t decoded_length; /* what x-amz-decoded-content-length says; -1 = unknown */
 };
 

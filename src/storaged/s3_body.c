@@ -100,7 +100,7 @@ static lh_code new_decoder(struct lh_s3 *s3, struct lh_aws_chunked **ret, struct
     struct lh_aws_chunked_options options = {
         .is_signed = s3->body_mode != LH_S3_BODY_UNSIGNED_TRAILER,
         .has_trailer = s3->body_mode != LH_S3_BODY_CHUNKED_SIGNED,
-        .context = &s3->signature,
+        .context = s3->signed_request ? &s3->signature : NULL,
     };
     LH_TRY(decoded_length(s3, &options.decoded_length, err));
     *ret = lh_aws_chunked_new(&options);
