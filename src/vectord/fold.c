@@ -2,9 +2,9 @@
  * Folding and rebuilding.
  *
  * A fold takes the token for as long as it takes to copy the links (see lhv1.h), then writes
- * without it. A rebuild copies the live items into a new index while the old one goes on; slots
- * that came after its start are copied in further rounds; the last few, and the deaths, while it
- * has the token.
+ * without it. A rebuild copies the live items and their graph into a new index while the old one
+ * goes on; slots that came after its start are added in further rounds; the last few, and the
+ * deaths, while it has the token.
  */
 #include "vectord/fold.h"
 
@@ -15,7 +15,7 @@
 #include "vectord/objects.h"
 
 enum {
-    REBUILD_DEAD_PERCENT = 30,
+    REBUILD_DEAD_PERCENT = 20,   /* so that files are at most 1.25 times what they need be */
     REBUILD_DEAD_MIN = 256,      /* below, nothing is gained */
     REBUILD_LAST_SLOTS_MAX = 64, /* copied while writers wait */
     IDLE_FOLD_BYTES_MIN = 1 << 20,
@@ -90,6 +90,16 @@ static bool was_dead(const struct rebuild *rebuild, uint32_t slot)
     return (rebuild->dead[slot >> 6] >> (slot & 63)) & 1;
 }
 
+/* The first round: nearly everything, the graph as it is, its links mended. Needs no lock. */
+static lh_code copy_graph(struct rebuild *rebuild, uint32_t end, struct lh_codes *codes,
+                          struct lh_error *err)
+{
+    lh_code code = lh_vindex_compact(rebuild->built, rebuild->old, end, rebuild->dead, codes,
+                                     rebuild->builder->builder, err);
+    rebuild->copied = end;
+    return code;
+}
+
 /* Copies the slots up to `end` that were alive. Needs no lock: a slot's data never change. */
 static lh_code copy_slots(struct rebuild *rebuild, uint32_t end, struct lh_error *err)
 {
@@ -136,8 +146,9 @@ static lh_code copy_round(struct rebuild *rebuild, bool *ret_few, struct lh_erro
     lh_collection_begin_writing(rebuild->collection);
     uint32_t end = rebuild->old->graph.count;
     note_dead(rebuild, end);
-    *ret_few =
-        end - rebuild->copied <= REBUILD_LAST_SLOTS_MAX || ++rebuild->rounds > REBUILD_ROUNDS_MAX;
+    struct lh_codes *codes = lh_codes_ref(rebuild->old->graph.codes);
+    *ret_few = (rebuild->copied > 0 && end - rebuild->copied <= REBUILD_LAST_SLOTS_MAX) ||
+               ++rebuild->rounds > REBUILD_ROUNDS_MAX;
     lh_code code = LH_OK;
     if (*ret_few)
         code = copy_slots(rebuild, end, err);
@@ -151,7 +162,9 @@ static lh_code copy_round(struct rebuild *rebuild, bool *ret_few, struct lh_erro
     }
     lh_collection_end_writing(rebuild->collection);
     if (code == LH_OK && !*ret_few)
-        code = copy_slots(rebuild, end, err);
+        code = rebuild->copied == 0 ? copy_graph(rebuild, end, codes, err)
+                                    : copy_slots(rebuild, end, err);
+    lh_codes_unref(codes);
     return code;
 }
 

@@ -5,7 +5,7 @@
  *
  * A node is a slot number. Slots are handed out in order and never reused, so everything of a slot
  * but its links is written once: that is what lets a snapshot be written while others search and
- * insert.
+ * insert. Dead slots are given up by copying the rest (lh_hnsw_compact).
  *
  * What differs from the paper, and why:
  *  - Every node but a root has a parent, an older node; the links parent -> node and node -> parent
@@ -169,6 +169,12 @@ bool lh_hnsw_is_dead(const struct lh_hnsw *graph, uint32_t slot);
 size_t lh_hnsw_slot_bytes(const struct lh_hnsw_options *options);
 
 void lh_hnsw_scratch_deinit(struct lh_hnsw_scratch *scratch);
+
+/* Fills the empty graph `to` with the slots of `from` below `end` whose bit in `left_out` is not
+ * set, numbered anew in their order. Links that led to what is left out are mended. Searches of
+ * `from` and inserts into it may go on. LH_INDEX_MEMORY. */
+lh_code lh_hnsw_compact(struct lh_hnsw *to, const struct lh_hnsw *from, uint32_t end,
+                        const uint64_t *left_out, struct lh_builder *builder, struct lh_error *err);
 
 /* ---- loading (lhv1.c) ---- */
 

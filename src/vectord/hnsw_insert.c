@@ -16,7 +16,6 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "vectord/crew.h"
 #include "vectord/hnsw_private.h"
 
 /* What a new node has chosen on one level. */
@@ -65,11 +64,14 @@ void lh_builder_free(struct lh_builder *builder)
     free(builder);
 }
 
-static void write_links(int32_t *links, uint32_t link_max, const int32_t *slots, size_t count)
+struct lh_crew *lh_builder_crew(const struct lh_builder *builder)
 {
-    LH_CHECK(count <= link_max);
-    for (uint32_t i = 0; i < link_max; i++)
-        lh_hnsw_link_set(links + i, i < count ? slots[i] : -1);
+    return builder->crew;
+}
+
+struct lh_hnsw_scratch *lh_builder_scratch(const struct lh_builder *builder, size_t thread)
+{
+    return &builder->scratches[thread];
 }
 
 /* ---- the slots themselves ---- */
@@ -84,7 +86,8 @@ static void write_slot(struct lh_hnsw *graph, uint32_t slot, const float *vector
     lh_hnsw_upper_base(graph)[slot] = graph->block_count;
     graph->block_count += level;
     for (uint32_t at = 0; at <= level; at++)
-        write_links(lh_hnsw_links(graph, (int32_t)slot, at), lh_hnsw_link_max(graph, at), NULL, 0);
+        lh_hnsw_write_links(lh_hnsw_links(graph, (int32_t)slot, at), lh_hnsw_link_max(graph, at),
+                            NULL, 0);
     lh_hnsw_parents(graph)[slot] = -1;
     if (graph->codes != NULL)
         lh_codes_encode(graph->codes, row, lh_codes_row(graph->codes, slot));
@@ -144,8 +147,8 @@ static void choose(const struct lh_builder *builder, const struct lh_walk *walk,
         &builder->space, walk->scratch->pool, NULL, found, graph->options.m, joint->selected);
     builder->space.loops->measure(&builder->space, walk->query, joint->selected, joint->count,
                                   joint->orders);
-    write_links(lh_hnsw_links(graph, joint->slot, joint->level),
-                lh_hnsw_link_max(graph, joint->level), joint->selected, joint->count);
+    lh_hnsw_write_links(lh_hnsw_links(graph, joint->slot, joint->level),
+                        lh_hnsw_link_max(graph, joint->level), joint->selected, joint->count);
 }
 
 /* The nearest live nodes of a level into the pool; returns how many. *at: where to begin, and then
@@ -231,12 +234,6 @@ static void give_parent(struct lh_builder *builder, struct joint *joint)
 
 /* ---- 3. linking back ---- */
 
-/* Whether the link between two nodes of level 0 belongs to the tree. */
-static bool is_pinned(const struct lh_hnsw *graph, int32_t a, int32_t b)
-{
-    return lh_hnsw_parents(graph)[a] == b || lh_hnsw_parents(graph)[b] == a;
-}
-
 static void insertion_sort(struct lh_hnsw_hit *hits, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
@@ -269,10 +266,10 @@ static void link_back(const struct lh_builder *builder, int32_t centre, struct l
     scratch->sorted[degree] = added;
     insertion_sort(scratch->sorted, degree + 1);
     for (uint32_t i = 0; level == 0 && i <= degree; i++)
-        scratch->pinned[i] = is_pinned(graph, centre, scratch->sorted[i].slot);
+        scratch->pinned[i] = lh_hnsw_is_pinned(graph, centre, scratch->sorted[i].slot);
     size_t kept = space->loops->select(space, scratch->sorted, level == 0 ? scratch->pinned : NULL,
                                        degree + 1, link_max, scratch->unseen);
-    write_links(links, link_max, scratch->unseen, kept);
+    lh_hnsw_write_links(links, link_max, scratch->unseen, kept);
 }
 
 /* The rows of one thread. */

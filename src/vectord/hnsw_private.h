@@ -2,6 +2,8 @@
 #ifndef LH_VECTORD_HNSW_PRIVATE_H
 #define LH_VECTORD_HNSW_PRIVATE_H
 
+#include "base/check.h"
+#include "vectord/crew.h"
 #include "vectord/hnsw.h"
 
 /* Children of a node are pinned into its row, together with the link to its own parent: at most
@@ -65,6 +67,20 @@ static inline int32_t lh_hnsw_link_get(const int32_t *link)
 static inline void lh_hnsw_link_set(int32_t *link, int32_t slot)
 {
     __atomic_store_n(link, slot, __ATOMIC_RELAXED);
+}
+
+static inline void lh_hnsw_write_links(int32_t *links, uint32_t link_max, const int32_t *slots,
+                                       size_t count)
+{
+    LH_CHECK(count <= link_max);
+    for (uint32_t i = 0; i < link_max; i++)
+        lh_hnsw_link_set(links + i, i < count ? slots[i] : -1);
+}
+
+/* Whether the link between two nodes of level 0 belongs to the tree. */
+static inline bool lh_hnsw_is_pinned(const struct lh_hnsw *graph, int32_t a, int32_t b)
+{
+    return lh_hnsw_parents(graph)[a] == b || lh_hnsw_parents(graph)[b] == a;
 }
 
 static inline bool lh_hnsw_dead_bit(const struct lh_hnsw *graph, int32_t slot)
@@ -139,6 +155,10 @@ static inline bool lh_hnsw_may_find(const struct lh_hnsw *graph, const struct lh
            ((uint32_t)slot < filter->allowed_slots &&
             ((filter->allowed[(uint32_t)slot >> 6] >> ((uint32_t)slot & 63)) & 1) != 0);
 }
+
+struct lh_crew *lh_builder_crew(const struct lh_builder *builder);
+/* That of one of the crew's threads. */
+struct lh_hnsw_scratch *lh_builder_scratch(const struct lh_builder *builder, size_t thread);
 
 uint32_t lh_hnsw_level_of(const struct lh_hnsw *graph, uint32_t slot);
 

@@ -1,7 +1,8 @@
 /*
  * lh_vindex: one vector index in memory: the graph, the caller's ids, the metadata. An item that is
  * updated gets a new slot and its old one dies; slots die, but their bytes stay until the index is
- * rebuilt. So whoever holds a reference may read any slot's id, metadata and vector without a lock.
+ * copied without them (lh_vindex_compact). So whoever holds a reference may read any slot's id,
+ * metadata and vector without a lock.
  *
  * Locking is the owner's (collection.c): one writer at a time; readers hold a shared lock while
  * they search or look an id up, which a writer takes exclusively for moments (lh_vindex_apply).
@@ -128,6 +129,13 @@ void lh_vindex_apply(struct lh_vindex *index, const struct lh_change *changes, s
 bool lh_vindex_upsert(struct lh_vindex *index, lh_str id, const float *vector, lh_str metadata,
                       struct lh_builder *builder);
 bool lh_vindex_delete(struct lh_vindex *index, lh_str id);
+
+/* Fills the empty index `to` with the items of `from` in slots below `end` whose bit in `left_out`
+ * is not set, and codes on the same scale as `codes` (may be NULL). Searches of `from` and changes
+ * to it may go on. LH_INDEX_MEMORY. */
+lh_code lh_vindex_compact(struct lh_vindex *to, struct lh_vindex *from, uint32_t end,
+                          const uint64_t *left_out, struct lh_codes *codes,
+                          struct lh_builder *builder, struct lh_error *err);
 
 /* The live slot of an id, or -1. */
 int32_t lh_vindex_find(const struct lh_vindex *index, lh_str id);
