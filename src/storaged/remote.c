@@ -41,6 +41,7 @@ lh_code lh_remote_open(const struct lh_storaged_settings *settings, struct lh_re
         .access_key = settings->s3_access_key,
         .secret_key = settings->s3_secret_key,
         .user_agent = "lakehouse-storaged",
+        .ca_file = settings->s3_ca_file,
         .bucket_in_host = strcmp(settings->s3_addressing, "host") == 0,
         .is_backend = true,
         .stall_timeout_ms = settings->s3_timeout,

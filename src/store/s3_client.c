@@ -59,6 +59,7 @@ lh_code lh_s3_client_new(const struct lh_s3_client_options *options,
         .connections_idle_max = IDLE_CONNECTIONS_MAX,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .user_agent = options->user_agent,
+        .ca_file = options->ca_file,
     };
     LH_TRY(lh_http_client_new(&http_options, &http, err));
     struct lh_s3_client *client = lh_calloc(1, sizeof(*client));

@@ -30,6 +30,7 @@ struct lh_s3_client_options {
     const char *access_key; /* "" = nothing is signed */
     const char *secret_key;
     const char *user_agent;
+    const char *ca_file; /* as of the HTTP client; may be NULL */
     bool bucket_in_host; /* https://bucket.host/key instead of https://host/bucket/key */
     /* What is wrong with the bucket or with the keys is a failure of ours (LH_BAD_UPSTREAM), not
      * an answer for whoever asks (LH_NOT_FOUND, LH_FORBIDDEN). */

@@ -201,6 +201,12 @@ class Remote(TestCase):
             prefix = query[len("prefix="):-1]
             self.assertEqual(found, sorted(key for key in keys if key.startswith(prefix)))
 
+    def test_the_s3_door_sends_to_the_store_itself(self):
+        store = self.start()
+        answer = S3(store.port, Signer("open", "door")).get(f"/{self.bucket}/in/ner%20x")
+        self.assertEqual((answer.status, answer.code), (501, "NotImplemented"))
+        self.assertIn("external S3 store", answer.text)
+
     # ---- what is tried at the start ----
 
     def assertNoStart(self, pattern, **more):

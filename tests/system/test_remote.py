@@ -32,7 +32,7 @@ class OnExternalStore(TestCase):
 
     def test_journey_and_restart(self):
         stack = self.stack(**self.settings)
-        Journey(self, stack.gateway).all()
+        Journey(self, stack.gateway, stored=200).all()
         keys = self.keys_at_outer()
         self.assertTrue(any(key.startswith("prod/datasets/main/people/") for key in keys), keys)
         self.assertTrue(any(key.startswith("prod/_vectors/") for key in keys), keys)
@@ -47,7 +47,7 @@ class OnExternalStore(TestCase):
 
     def test_journey_and_kill_of_all(self):
         stack = self.stack(**self.settings)
-        Journey(self, stack.gateway).all()
+        Journey(self, stack.gateway, stored=200).all()
         for service in (*stack.services.values(), self.outer):
             service.kill()
         self.outer.start()
@@ -56,7 +56,7 @@ class OnExternalStore(TestCase):
         Journey(self, stack.gateway).check()
 
     def test_faults_all_along(self):
-        """Every seventh request to the store meets some fault; nobody notices."""
+        """Every third request to the store meets some fault; nobody notices."""
         faults = ["busy", "lose", "refuse", "half", "error", "fail", "garbage"]
         count = 0
         lock = threading.Lock()
@@ -66,17 +66,18 @@ class OnExternalStore(TestCase):
             nonlocal count
             with lock:
                 count += 1
-                if count % 7 == 0:
-                    return faults[count // 7 % len(faults)]
+                if count % 3 == 0:
+                    return faults[count // 3 % len(faults)]
             return choose(method, target)
         stack = self.stack(**self.settings)
         self.proxy._choose = choose_now_and_then
-        Journey(self, stack.gateway).all()
-        self.assertGreater(stack.storaged.get("/health").json()["repeats"], 10)
+        Journey(self, stack.gateway, stored=200).all()
+        self.assertGreater(count, 30)
+        self.assertGreater(stack.storaged.get("/health").json()["repeats"], 3)
 
     def test_the_store_is_away(self):
         stack = self.stack(**{**self.settings, "storaged.s3_tries_max": 2})
-        journey = Journey(self, stack.gateway)
+        journey = Journey(self, stack.gateway, stored=200)
         journey.all()
         self.outer.kill()
         answer = stack.gateway.post("/v1/ingest?dataset=later", people_csv(0, 10), {"Content-Type": "text/csv"})
@@ -94,6 +95,7 @@ class OnExternalStore(TestCase):
             time.sleep(0.2)
         self.assertIn(answer.status, (200, 201), answer)
         self.assertEqual(sql(stack.gateway, "select count(*) from later"), [[10]])
+        self.assertEqual(stack.gateway.delete("/v1/catalog/datasets/later").status, 204)
         journey.check()
 
 
@@ -109,7 +111,7 @@ class Supervised(TestCase):
         finally:
             for name in secrets:
                 del os.environ[name]
-        Journey(self, whole).all()
+        Journey(self, whole, stored=200).all()
         self.assertNotIn(SECRET, whole.log_text())
         for process in os.listdir("/proc"):
             if process.isdigit():
