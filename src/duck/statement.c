@@ -142,6 +142,13 @@ static duckdb_state bind_at(duckdb_prepared_statement prepared, idx_t index,
     return DuckDBError;
 }
 
+bool lh_duck_has_param(const struct lh_duck_statement *s, const char *name)
+{
+    idx_t index = 0;
+    LH_CHECK_MAGIC(s, LH_DUCK_STATEMENT_MAGIC);
+    return duckdb_bind_parameter_index(s->prepared, &index, name) == DuckDBSuccess;
+}
+
 lh_code lh_duck_bind(struct lh_duck_statement *s, const char *name,
                      const struct lh_duck_value *value, struct lh_error *err)
 {

@@ -24,6 +24,7 @@ void lh_duck_statement_free(struct lh_duck_statement *statement); /* accepts NUL
 
 /* Parameters, by the name without its $; the n-th ? is called n. */
 size_t lh_duck_param_count(const struct lh_duck_statement *statement);
+bool lh_duck_has_param(const struct lh_duck_statement *statement, const char *name);
 /* Appends the names as "$a, $b", for messages. */
 void lh_duck_param_names(const struct lh_duck_statement *statement, struct lh_buf *out);
 

@@ -87,6 +87,8 @@ static lh_code open_parts(struct lh_queryd *queryd, const struct lh_settings *se
         .timeout_ms = mine->storage_timeout,
     };
     queryd->datasets = lh_datasets_open(&datasets);
+    lh_vectors_init(&queryd->vectors, mine->vectord_url, lh_service_client(host),
+                    mine->storage_timeout);
     LH_TRY(open_cache(queryd, mine, err)); /* makes the folder, which workers must find */
     LH_TRY(open_pool(queryd, mine, err));
     return lh_running_open(wake_queue, queryd, &queryd->running, err);
@@ -99,6 +101,7 @@ static void queryd_close(void *state)
     lh_pool_close(queryd->pool);
     lh_cache_close(queryd->cache);
     lh_datasets_close(queryd->datasets);
+    lh_vectors_deinit(&queryd->vectors);
     lh_objstore_close(queryd->store);
     free(queryd->cache_dir);
     free(queryd->spill_dir);

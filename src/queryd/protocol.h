@@ -5,8 +5,9 @@
  *   queryd                             worker
  *                                      READY    {"sandbox":"..."}: what the kernel lacks, or ""
  *   START  u64 number, JSON        ->
- *                                  <-  TABLES   only when the statement reads datasets
+ *                                  <-  TABLES   only when the statement reads datasets or searches vectors
  *   DATASET  JSON, one each        ->
+ *   HITS     JSON, one each        ->
  *   RUN    JSON                    ->
  *                                  <-  BODY     bytes of the answer, any number of times
  *                                  <-  DONE     JSON, or ERROR (lh_frame_put_error)
@@ -17,8 +18,10 @@
  *
  *   START    {"query_id","sql","params","format":"json|ndjson|csv","rows_max":0,"started_ns"}
  *   TABLES   {"show_tables":bool,"tables":[{"schema","name","unit":"present|version|timestamp",
- *             "version","time","offset"}]}
+ *             "version","time","offset"}],
+ *             "searches":[{"index","body","offset"}]}: body is what vectord's search takes, as a text
  *   DATASET  {"dataset","dataset_id","snapshot","columns":[{"name","type"}],"files":[path]}
+ *   HITS     {"hits":[{"id","distance","metadata"}]}: vectord's answer
  *   RUN      {"names":[...]}: for SHOW TABLES; otherwise {}
  *   DONE     {"rows","truncated"}
  */
@@ -36,6 +39,7 @@ enum lh_query_frame {
     LH_QUERY_DATASET,
     LH_QUERY_RUN,
     LH_QUERY_CANCEL,
+    LH_QUERY_HITS,
 };
 
 /* Arguments of the worker program, in this order: memory in bytes, threads, spill folder, spill in

@@ -170,6 +170,43 @@ static lh_code send_datasets(struct query *q, struct lh_error *err)
     return LH_OK;
 }
 
+/* ---- searches of vectors ---- */
+
+static bool gave_up(const void *ctx)
+{
+    struct lh_run *run = (struct lh_run *)(uintptr_t)ctx; /* asking takes its lock */
+    return lh_run_ended(run) != LH_RUN_GOES_ON;
+}
+
+static lh_code send_hits(struct query *q, const json_t *search, struct lh_error *err)
+{
+    struct lh_vectors_search wanted = {
+        .deadline = lh_run_deadline(q->run), .cancelled = gave_up, .ctx = q->run};
+    int64_t offset = 0;
+    LH_AUTO_BUF struct lh_buf hits = LH_BUF_INIT(LH_FRAME_MAX);
+    LH_TRY(lh_json_need_str(search, "index", &wanted.index, err));
+    LH_TRY(lh_json_need_str(search, "body", &wanted.body, err));
+    LH_TRY(lh_json_need_i64(search, "offset", &offset, err));
+    lh_code code = lh_vectors_search(&q->queryd->vectors, &wanted, &hits, err);
+    if (code == LH_INVALID_SQL)
+        lh_sql_caret(q->request->sql, (size_t)offset, err);
+    LH_TRY(code);
+    return lh_run_send(q->run, LH_QUERY_HITS, lh_buf_str(&hits), err);
+}
+
+static lh_code search_vectors(struct query *q, const json_t *root, struct lh_error *err)
+{
+    json_t *searches = NULL;
+    size_t index;
+    json_t *search;
+    LH_TRY(lh_json_need_array(root, "searches", &searches, err));
+    json_array_foreach (searches, index, search)
+        LH_TRY(send_hits(q, search, err));
+    return LH_OK;
+}
+
+/* ---- the answer to TABLES ---- */
+
 static void put_name(void *ctx, const char *name)
 {
     lh_json_cstr(ctx, name);
@@ -202,13 +239,15 @@ static lh_code resolve(struct query *q, lh_str payload, struct lh_error *err)
     LH_TRY(lh_json_opt_bool(root, "show_tables", &show_tables, err));
     if (q->sources != NULL)
         return lh_fail(err, LH_INTERNAL, "a worker asked twice for datasets");
-    LH_TRY(lh_datasets_sync(q->queryd->datasets, lh_run_deadline(q->run), err));
+    if (show_tables || json_array_size(tables) > 0)
+        LH_TRY(lh_datasets_sync(q->queryd->datasets, lh_run_deadline(q->run), err));
     q->sources = lh_calloc(json_array_size(tables) + 1, sizeof(*q->sources));
     size_t index;
     json_t *table;
     json_array_foreach (tables, index, table)
         LH_TRY(resolve_table(q, table, err));
     LH_TRY(send_datasets(q, err));
+    LH_TRY(search_vectors(q, root, err));
     return send_run(q, show_tables, err);
 }
 
@@ -317,12 +356,6 @@ static lh_code fail_dead(int signal, struct lh_error *err)
     if (signal == SIGKILL || signal == SIGABRT)
         return lh_fail(err, LH_QUERY_MEMORY, "the query's process ran out of memory");
     return lh_fail(err, LH_UNAVAILABLE, "the query's process ended unexpectedly");
-}
-
-static bool gave_up(const void *ctx)
-{
-    struct lh_run *run = (struct lh_run *)(uintptr_t)ctx; /* asking takes its lock */
-    return lh_run_ended(run) != LH_RUN_GOES_ON;
 }
 
 /* The exchange with one worker. *ret_again: it failed through no fault of the query, before any

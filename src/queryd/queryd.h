@@ -10,6 +10,7 @@
 #include "queryd/catalog.h"
 #include "queryd/pool.h"
 #include "queryd/running.h"
+#include "queryd/vectors.h"
 
 struct lh_service;
 extern const struct lh_service lh_queryd_service;
@@ -20,6 +21,7 @@ struct lh_queryd {
     struct lh_running *running;
     struct lh_datasets *datasets;
     struct lh_cache *cache;
+    struct lh_vectors vectors;
     struct lh_objstore *store;
     int64_t timeout_ms;    /* of a query that wishes no shorter one */
     int64_t sql_bytes_max; /* beyond: LH_TOO_LARGE */

@@ -173,9 +173,27 @@ static lh_code walk_show(struct walk *w, uint32_t node, const struct scope *scop
     return walk_children(w, node, scope);
 }
 
+/* Its arguments are not walked: they must be constants, and the call is exchanged for a table. */
+static lh_code add_search(struct walk *w, uint32_t node, uint32_t call)
+{
+    struct lh_gate *g = w->gate;
+    uint32_t ordinality = lh_ast_member(w->ast, node, "with_ordinality");
+    if (ordinality != LH_AST_NONE && !lh_ast_is(w->ast, ordinality, "WITHOUT_ORDINALITY"))
+        return refuse(w, "vector_search has no ordinality", "hits are in order of their distance");
+    if (g->search_count == LH_GATE_SEARCHES_MAX)
+        return lh_fail(w->err, LH_INVALID_SQL, "a statement has at most %d calls of vector_search",
+                       LH_GATE_SEARCHES_MAX);
+    g->searches =
+        lh_grow(g->searches, &g->search_capacity, g->search_count + 1, sizeof(*g->searches));
+    g->searches[g->search_count++] = (struct lh_gate_search){node, call};
+    return LH_OK;
+}
+
 static lh_code walk_table_function(struct walk *w, uint32_t node, const struct scope *scope)
 {
     uint32_t call = lh_ast_member(w->ast, node, "function");
+    if (lh_gate_is_vector_search(w->ast, call))
+        return add_search(w, node, call);
     LH_TRY(lh_gate_table_function(w->ast, call, w->err));
     /* Its arguments, but not the call itself: in FROM the rows come one by one. */
     return walk_children(w, call, scope);
@@ -421,5 +439,6 @@ void lh_gate_deinit(struct lh_gate *gate)
     lh_arena_deinit(&gate->arena);
     free(gate->tables);
     free(gate->references);
+    free(gate->searches);
     *gate = (struct lh_gate){0};
 }

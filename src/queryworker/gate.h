@@ -35,6 +35,12 @@ struct lh_gate_reference {
     size_t table;
 };
 
+/* A call of vector_search in FROM: queryd resolves it, and the rewritten tree has a table there. */
+struct lh_gate_search {
+    uint32_t node;     /* of the table */
+    uint32_t function; /* of the call in it */
+};
+
 struct lh_gate {
     enum lh_gate_kind kind;
     struct lh_ast ast; /* spans of the JSON text */
@@ -43,10 +49,13 @@ struct lh_gate {
     size_t table_count, table_capacity;
     struct lh_gate_reference *references;
     size_t reference_count, reference_capacity;
+    struct lh_gate_search *searches;
+    size_t search_count, search_capacity;
 };
 
 enum {
     LH_GATE_TABLES_MAX = 256,
+    LH_GATE_SEARCHES_MAX = 16,
     LH_GATE_LENGTH_MAX =
         1000000, /* of what repeat, lpad, range and their like may make of one value */
 };
@@ -58,7 +67,10 @@ lh_code lh_gate_check(lh_str sql, lh_str tree, struct lh_gate *ret_gate, struct 
 void lh_gate_deinit(struct lh_gate *gate); /* accepts the zero state */
 
 /* The tree with each table replaced by the view `views[table]` (in the schema main), aliased to the
- * name that was written, and without its AT; appended to out. */
-void lh_gate_rewrite(const struct lh_gate *gate, const char *const *views, struct lh_buf *out);
+ * name that was written, and without its AT (NULL: tables stay), and with each search replaced by
+ * the table `searches[i]`; appended to out. Where there are searches the parameter $3 is named $p3,
+ * since they take some away. */
+void lh_gate_rewrite(const struct lh_gate *gate, const char *const *views,
+                     const char *const *searches, struct lh_buf *out);
 
 #endif

@@ -223,6 +223,13 @@ lh_code lh_gate_function(const struct lh_ast *ast, uint32_t node, struct lh_erro
     return check_format(ast, node, name, err);
 }
 
+bool lh_gate_is_vector_search(const struct lh_ast *ast, uint32_t node)
+{
+    LH_AUTO_BUF struct lh_buf buf = LH_BUF_INIT(256);
+    return lh_str_eq_nocase(function_name(ast, node, &buf), LH_STR("vector_search")) &&
+           lh_ast_is(ast, lh_ast_member(ast, node, "schema"), "");
+}
+
 lh_code lh_gate_table_function(const struct lh_ast *ast, uint32_t node, struct lh_error *err)
 {
     LH_AUTO_BUF struct lh_buf buf = LH_BUF_INIT(256);
@@ -232,6 +239,7 @@ lh_code lh_gate_table_function(const struct lh_ast *ast, uint32_t node, struct l
     LH_IGNORE(lh_fail(err, LH_STATEMENT_NOT_ALLOWED, "the table function %.*s is not allowed",
                       LH_FMT(name)),
               "the hint returns the code");
-    return lh_hint(err, "FROM takes datasets, subqueries, range, generate_series and unnest; files "
-                        "become datasets by POST /ingest");
+    return lh_hint(err,
+                   "FROM takes datasets, subqueries, vector_search, range, generate_series and "
+                   "unnest; files become datasets by POST /ingest");
 }

@@ -18,6 +18,7 @@
 #include "queryworker/explain.h"
 #include "queryworker/gate.h"
 #include "queryworker/messages.h"
+#include "queryworker/searches.h"
 #include "service/worker.h"
 
 #include <string.h>
@@ -42,7 +43,8 @@ struct query {
     char *text;         /* the statement without EXPLAIN, offsets unchanged */
     struct lh_buf tree; /* JSON of the gate */
     struct lh_gate gate;
-    struct lh_buf canonical; /* what runs instead of the text; empty = the text */
+    struct lh_searches searches; /* calls of vector_search */
+    struct lh_buf canonical;     /* what runs instead of the text; empty = the text */
 
     struct lh_duck_conn *conn;
     struct lh_duck_statement *statement;
@@ -86,7 +88,8 @@ static lh_code pass_gate(struct query *q, struct lh_error *err)
     q->text = lh_strndup(q->sql.ptr, q->sql.len);
     LH_TRY(lh_explain_strip(q->text, &q->explain, err));
     LH_TRY(lh_duck_parse(q->worker->parser, lh_str_from(q->text), &q->tree, err));
-    return lh_gate_check(lh_str_from(q->text), lh_buf_str(&q->tree), &q->gate, err);
+    LH_TRY(lh_gate_check(lh_str_from(q->text), lh_buf_str(&q->tree), &q->gate, err));
+    return lh_searches_read(&q->gate, q->sql, q->params, q->worker->trusted, &q->searches, err);
 }
 
 static void put_table(struct lh_json *json, const struct lh_gate_table *table)
@@ -114,6 +117,7 @@ static lh_code ask_for_datasets(struct query *q, struct lh_error *err)
     for (size_t i = 0; i < q->gate.table_count; i++)
         put_table(&json, &q->gate.tables[i]);
     lh_json_array_end(&json);
+    lh_searches_put(&q->searches, &json);
     lh_json_object_end(&json);
     if (lh_buf_overflowed(&payload))
         return lh_fail(err, LH_INVALID_SQL, "the names of the datasets are too long");
@@ -191,8 +195,8 @@ static lh_code show_dataset(struct query *q, size_t table, lh_str payload, bool 
     return lh_views_show(q->worker->views, schema, lh_str_from(t->name), dataset, err);
 }
 
-/* DATASET for each table, then RUN. A CANCEL instead of them wakes nobody, so queryd sends RUN
- * then, too. */
+/* DATASET for each table, HITS for each search, then RUN. A CANCEL instead of them wakes nobody, so
+ * queryd sends RUN then, too. */
 static lh_code receive_datasets(struct query *q, bool exchange, char **views,
                                 struct lh_buf *payload, struct lh_error *err)
 {
@@ -202,14 +206,15 @@ static lh_code receive_datasets(struct query *q, bool exchange, char **views,
         uint32_t type = lh_control_next(q->worker->control, payload);
         if (type == LH_QUERY_RUN)
             break;
-        if (code != LH_OK || type != LH_QUERY_DATASET || table == q->gate.table_count)
-            continue;
-        code = show_dataset(q, table++, lh_buf_str(payload), exchange, views, err);
+        if (code == LH_OK && type == LH_QUERY_DATASET && table < q->gate.table_count)
+            code = show_dataset(q, table++, lh_buf_str(payload), exchange, views, err);
+        else if (code == LH_OK && type == LH_QUERY_HITS && q->searches.shown < q->searches.count)
+            code = lh_searches_show(&q->searches, lh_buf_str(payload), err);
     }
     LH_TRY(code);
     LH_TRY(lh_control_check(q->worker->control, err));
-    if (table != q->gate.table_count)
-        return lh_fail(err, LH_INTERNAL, "a dataset was not sent");
+    if (table != q->gate.table_count || q->searches.shown != q->searches.count)
+        return lh_fail(err, LH_INTERNAL, "a dataset, or the hits of a search, were not sent");
     return LH_OK;
 }
 
@@ -218,10 +223,12 @@ static lh_code put_canonical(struct query *q, lh_str tree, struct lh_error *err)
     return lh_duck_unparse(q->worker->parser, tree, &q->canonical, err);
 }
 
+/* `views` NULL: only the searches. */
 static lh_code exchange_tables(struct query *q, char *const *views, struct lh_error *err)
 {
     LH_AUTO_BUF struct lh_buf tree = LH_BUF_INIT(TREE_MAX);
-    lh_gate_rewrite(&q->gate, (const char *const *)views, &tree);
+    lh_gate_rewrite(&q->gate, (const char *const *)views, (const char *const *)q->searches.tables,
+                    &tree);
     if (lh_buf_overflowed(&tree))
         return lh_fail(err, LH_INVALID_SQL, "the statement has too many parts");
     return put_canonical(q, lh_buf_str(&tree), err);
@@ -248,15 +255,15 @@ static lh_code list_names(struct query *q, lh_str run, struct lh_error *err)
 
 static lh_code resolve(struct query *q, struct lh_error *err)
 {
-    if (q->gate.table_count == 0 && q->gate.kind == LH_GATE_SELECT)
+    if (q->gate.table_count == 0 && q->searches.count == 0 && q->gate.kind == LH_GATE_SELECT)
         return LH_OK;
     LH_TRY(ask_for_datasets(q, err));
     bool exchange = needs_exchange(&q->gate);
     char **views = lh_calloc(q->gate.table_count + 1, sizeof(*views));
     struct lh_buf payload = LH_BUF_INIT(LH_FRAME_MAX);
     lh_code code = receive_datasets(q, exchange, views, &payload, err);
-    if (code == LH_OK && exchange)
-        code = exchange_tables(q, views, err);
+    if (code == LH_OK && (exchange || q->searches.count > 0))
+        code = exchange_tables(q, exchange ? views : NULL, err);
     if (code == LH_OK && q->gate.kind == LH_GATE_SHOW_TABLES)
         code = list_names(q, lh_buf_str(&payload), err);
     for (size_t i = 0; i < q->gate.table_count; i++)
@@ -268,8 +275,8 @@ static lh_code resolve(struct query *q, struct lh_error *err)
 
 /* ---- parameters ---- */
 
-static lh_code bind_one(struct query *q, const char *name, const json_t *value,
-                        struct lh_error *err)
+static lh_code bind_value(struct query *q, const char *name, const json_t *value,
+                          struct lh_error *err)
 {
     struct lh_duck_value bound = {.type = LH_DUCK_NULL};
     switch (json_typeof(value)) {
@@ -299,9 +306,41 @@ static lh_code bind_one(struct query *q, const char *name, const json_t *value,
     return lh_duck_bind(q->statement, name, &bound, err);
 }
 
+/* What a parameter of the request is called in the statement that runs: see lh_gate_rewrite. */
+struct param_name {
+    char text[256];
+};
+
+static struct param_name param_name(const struct query *q, const char *name)
+{
+    uint64_t number;
+    struct param_name ret;
+    bool renamed = q->searches.count > 0 && lh_str_to_u64(lh_str_from(name), &number);
+    snprintf(ret.text, sizeof(ret.text), "%s%s", renamed ? "p" : "", name);
+    return ret;
+}
+
+/* Whether only calls of vector_search have taken the parameter. */
+static bool is_used_up(const struct query *q, const char *name)
+{
+    const struct param_name own = param_name(q, name);
+    return json_object_get(q->searches.used, name) != NULL &&
+           !lh_duck_has_param(q->statement, own.text);
+}
+
+static size_t used_up_count(const struct query *q)
+{
+    size_t count = 0;
+    const char *name;
+    json_t *unused;
+    json_object_foreach (q->searches.used, name, unused)
+        count += is_used_up(q, name);
+    return count;
+}
+
 static lh_code check_param_count(struct query *q, size_t given, struct lh_error *err)
 {
-    size_t wanted = lh_duck_param_count(q->statement);
+    size_t wanted = lh_duck_param_count(q->statement) + used_up_count(q);
     if (wanted == given)
         return LH_OK;
     LH_AUTO_BUF struct lh_buf names = LH_BUF_INIT(200);
@@ -311,6 +350,13 @@ static lh_code check_param_count(struct query *q, size_t given, struct lh_error 
                       wanted > 0 ? ")" : "", given),
               "the hint returns the code");
     return lh_hint(err, "params is an array for $1, $2 or ?, and an object for $name");
+}
+
+static lh_code bind_one(struct query *q, const char *name, const json_t *value,
+                        struct lh_error *err)
+{
+    const struct param_name own = param_name(q, name);
+    return is_used_up(q, name) ? LH_OK : bind_value(q, own.text, value, err);
 }
 
 static lh_code bind_all(struct query *q, struct lh_error *err)
@@ -497,6 +543,7 @@ static void query_deinit(struct query *q)
     lh_duck_statement_free(q->statement);
     lh_control_running(q->worker->control, NULL);
     lh_duck_disconnect(q->conn);
+    lh_searches_deinit(&q->searches);
     lh_gate_deinit(&q->gate);
     lh_buf_deinit(&q->tree);
     lh_buf_deinit(&q->canonical);

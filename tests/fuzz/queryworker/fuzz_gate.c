@@ -3,6 +3,7 @@
 #include "queryworker/gate.h"
 
 #include "base/mem.h"
+#include "queryworker/vector_call.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,8 +17,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char **views = lh_calloc(gate.table_count + 1, sizeof(*views));
     for (size_t i = 0; i < gate.table_count; i++)
         views[i] = "view";
+    const char *searches[LH_GATE_SEARCHES_MAX];
+    for (size_t i = 0; i < gate.search_count; i++) {
+        struct lh_vector_call call = {0};
+        size_t offset = 0;
+        json_t *used = json_object();
+        if (lh_vector_call_read(&gate.ast, gate.searches[i].function, NULL, used, &call, &offset,
+                                &err) == LH_OK)
+            lh_vector_call_deinit(&call);
+        json_decref(used);
+        searches[i] = "search";
+    }
     LH_AUTO_BUF struct lh_buf out = LH_BUF_INIT(1 << 20);
-    lh_gate_rewrite(&gate, views, &out);
+    lh_gate_rewrite(&gate, views, searches, &out);
     free(views);
     lh_gate_deinit(&gate);
     return 0;
