@@ -274,7 +274,29 @@ static lh_code is_orphan(struct lh_store *store, uint64_t id, bool temporary, bo
     return LH_OK;
 }
 
-static lh_code sweep_entries(struct lh_store *store, DIR *entries, struct lh_error *err)
+/* What is done with an orphan: removed, or told. */
+struct orphans {
+    struct lh_store *store;
+    unsigned folder;
+    void (*visit)(void *ctx, const char *name); /* NULL = it is removed */
+    void *ctx;
+};
+
+static lh_code end_orphan(const struct orphans *orphans, DIR *entries, const char *name,
+                          struct lh_error *err)
+{
+    if (orphans->visit) {
+        LH_AUTO_FREE char *path = lh_asprintf("%02x/%s", orphans->folder, name);
+        orphans->visit(orphans->ctx, path);
+        return LH_OK;
+    }
+    if (lh_io->unlinkat(dirfd(entries), name, 0) != 0)
+        return lh_fail_errno(err, "cannot remove the orphan %s", name);
+    atomic_fetch_add(&orphans->store->orphans_swept, 1);
+    return LH_OK;
+}
+
+static lh_code look_at_entries(const struct orphans *orphans, DIR *entries, struct lh_error *err)
 {
     const struct dirent *entry;
     while (errno = 0, (entry = readdir(entries)) != NULL) {
@@ -283,21 +305,30 @@ static lh_code sweep_entries(struct lh_store *store, DIR *entries, struct lh_err
         bool orphan;
         if (!parse_name(entry->d_name, &id, &temporary))
             continue;
-        LH_TRY(is_orphan(store, id, temporary, &orphan, err));
-        if (!orphan)
-            continue;
-        if (lh_io->unlinkat(dirfd(entries), entry->d_name, 0) != 0)
-            return lh_fail_errno(err, "cannot remove the orphan %s", entry->d_name);
-        atomic_fetch_add(&store->orphans_swept, 1);
+        LH_TRY(is_orphan(orphans->store, id, temporary, &orphan, err));
+        if (orphan)
+            LH_TRY(end_orphan(orphans, entries, entry->d_name, err));
     }
     return errno == 0 ? LH_OK : lh_fail_errno(err, "cannot list a folder of objects");
 }
 
-lh_code lh_body_sweep(struct lh_store *store, unsigned folder, struct lh_error *err)
+static lh_code look_for_orphans(const struct orphans *orphans, struct lh_error *err)
 {
     DIR *entries;
-    LH_TRY(open_entries(store, folder, &entries, err));
-    lh_code code = sweep_entries(store, entries, err);
+    LH_TRY(open_entries(orphans->store, orphans->folder, &entries, err));
+    lh_code code = look_at_entries(orphans, entries, err);
     closedir(entries);
     return code;
+}
+
+lh_code lh_body_sweep(struct lh_store *store, unsigned folder, struct lh_error *err)
+{
+    return look_for_orphans(&(struct orphans){.store = store, .folder = folder}, err);
+}
+
+lh_code lh_body_orphans(struct lh_store *store, unsigned folder,
+                        void (*visit)(void *ctx, const char *name), void *ctx, struct lh_error *err)
+{
+    return look_for_orphans(
+        &(struct orphans){.store = store, .folder = folder, .visit = visit, .ctx = ctx}, err);
 }

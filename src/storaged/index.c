@@ -252,7 +252,12 @@ static lh_code open_to_check(struct lh_index *index, struct lh_error *err)
 {
     LH_TRY(require_file(index, err));
     LH_TRY(lh_index_connect(index, SQLITE_OPEN_READWRITE, KEEPER_CACHE_KIB, &index->keeper, err));
-    return lh_index_require_schema(index->keeper, index->path, err);
+    LH_TRY(lh_index_require_schema(index->keeper, index->path, err));
+    int64_t epoch = 0;
+    LH_TRY(lh_index_query_i64(index->keeper, "SELECT value FROM meta WHERE name='epoch'", &epoch,
+                              err));
+    index->epoch = (uint64_t)epoch + 1; /* that of the next start: no upload is in flight */
+    return LH_OK;
 }
 
 lh_code lh_index_open_to_check(const char *dir, struct lh_index **ret_index, struct lh_error *err)

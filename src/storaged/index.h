@@ -221,6 +221,10 @@ uint64_t lh_index_log_bytes(const struct lh_index *index);
  * then keeps commits away for the length of the call. One thread at a time. */
 lh_code lh_index_checkpoint(struct lh_index *index, bool finish, struct lh_error *err);
 
+/* Structure and counts, when nobody else uses the index: what is wrong is told in words. */
+lh_code lh_index_check(struct lh_index *index, void (*found)(void *ctx, const char *what),
+                       void *ctx, struct lh_error *err);
+
 struct lh_index_disk_stats {
     uint64_t sync_count;
     uint64_t sync_ns;

@@ -212,6 +212,25 @@ lh_code lh_object_open(struct lh_store *store, int64_t bucket, lh_str key,
     return LH_OK;
 }
 
+lh_code lh_object_open_part(struct lh_store *store, int64_t bucket, lh_str key,
+                            const struct lh_index_part *part, struct lh_object **ret_object,
+                            struct lh_error *err)
+{
+    struct lh_object *object = lh_calloc(1, sizeof(*object));
+    *object = (struct lh_object){
+        .magic = object_magic, .store = store, .bucket = bucket, .piece = {.fd = -1}};
+    object->key = lh_strndup(key.ptr, key.len);
+    object->key_len = key.len;
+    object->row.info.size = part->info.size;
+    lh_code code = lh_object_load_part(object, part, err);
+    if (code != LH_OK) {
+        free_object(object);
+        return code;
+    }
+    *ret_object = object;
+    return LH_OK;
+}
+
 const struct lh_store_info *lh_object_info(const struct lh_object *object)
 {
     LH_CHECK_MAGIC(object, object_magic);

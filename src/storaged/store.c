@@ -335,28 +335,38 @@ static lh_code refuse_lost_index(struct lh_store *store, struct lh_error *err)
     return lh_hint(err, "restore the whole folder from a backup");
 }
 
+static lh_code open_data_folder(struct lh_store *store, struct lh_error *err)
+{
+    LH_AUTO_FREE char *path = lh_asprintf("%s/data", store->dir);
+    store->data_fd = lh_io->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    return store->data_fd >= 0 ? LH_OK : lh_fail_errno(err, "cannot open %s", path);
+}
+
 static lh_code open_data(struct lh_store *store, bool is_new, struct lh_error *err)
 {
     LH_AUTO_FREE char *path = lh_asprintf("%s/data", store->dir);
     if (is_new)
         LH_TRY(lh_make_dirs(path, err));
-    store->data_fd = lh_io->openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-    if (store->data_fd < 0)
-        return lh_fail_errno(err, "cannot open %s", path);
+    LH_TRY(open_data_folder(store, err));
     LH_TRY(lh_body_prepare(store, is_new, err));
     return is_new ? refuse_lost_index(store, err) : LH_OK;
 }
 
-static lh_code open_folder(struct lh_store *store, struct lh_error *err)
+/* Finds the folder's absolute path, and keeps other processes out of it. */
+static lh_code open_locked(struct lh_store *store, struct lh_error *err)
 {
-    LH_TRY(lh_make_dirs(store->options.dir, err));
     store->dir = realpath(store->options.dir, NULL);
     if (!store->dir)
         return lh_fail_errno(err, "cannot find %s", store->options.dir);
     store->options.dir = store->dir;
     LH_AUTO_FREE char *lock = lh_asprintf("%s/LOCK", store->dir);
-    LH_TRY(lh_lock_file(lock, &store->lock_fd, err));
+    return lh_lock_file(lock, &store->lock_fd, err);
+}
 
+static lh_code open_folder(struct lh_store *store, struct lh_error *err)
+{
+    LH_TRY(lh_make_dirs(store->options.dir, err));
+    LH_TRY(open_locked(store, err));
     LH_AUTO_FREE char *format = lh_asprintf("%s/FORMAT", store->dir);
     uint64_t version = 0;
     LH_TRY(read_format(format, &version, err));
@@ -383,8 +393,7 @@ static lh_code start(struct lh_store *store, struct lh_error *err)
     return store->options.tend_by_hand ? LH_OK : lh_keeper_start(store, err);
 }
 
-lh_code lh_store_open(const struct lh_store_options *options, struct lh_store **ret_store,
-                      struct lh_error *err)
+static struct lh_store *new_store(const struct lh_store_options *options)
 {
     struct lh_store *store = lh_calloc(1, sizeof(*store));
     store->magic = store_magic;
@@ -397,13 +406,44 @@ lh_code lh_store_open(const struct lh_store_options *options, struct lh_store **
     lh_mutex_init(&store->mutex);
     lh_cond_init(&store->committer_wake);
     lh_cond_init(&store->keeper_wake);
-    lh_code code = start(store, err);
-    if (code != LH_OK) {
+    return store;
+}
+
+static lh_code finish_open(struct lh_store *store, lh_code code, struct lh_store **ret_store)
+{
+    if (code == LH_OK)
+        *ret_store = store;
+    else
         lh_store_close(store);
-        return code;
-    }
-    *ret_store = store;
-    return LH_OK;
+    return code;
+}
+
+lh_code lh_store_open(const struct lh_store_options *options, struct lh_store **ret_store,
+                      struct lh_error *err)
+{
+    struct lh_store *store = new_store(options);
+    return finish_open(store, start(store, err), ret_store);
+}
+
+static lh_code open_to_check(struct lh_store *store, struct lh_error *err)
+{
+    LH_AUTO_FREE char *format = lh_asprintf("%s/FORMAT", store->options.dir);
+    uint64_t version = 0;
+    LH_TRY(read_format(format, &version, err));
+    if (version == 0)
+        return lh_fail(err, LH_NOT_FOUND, "there is no object store in %s", store->options.dir);
+    LH_TRY(open_locked(store, err));
+    LH_TRY(open_data_folder(store, err));
+    LH_TRY(lh_index_open_to_check(store->dir, &store->index, err));
+    lh_store_set_read_only(store, "the store is being checked");
+    return lh_buckets_load(store, err);
+}
+
+lh_code lh_store_open_to_check(const char *dir, struct lh_store **ret_store, struct lh_error *err)
+{
+    const struct lh_store_options options = {.dir = dir, .tend_by_hand = true};
+    struct lh_store *store = new_store(&options);
+    return finish_open(store, open_to_check(store, err), ret_store);
 }
 
 void lh_store_close(struct lh_store *store)
@@ -412,6 +452,7 @@ void lh_store_close(struct lh_store *store)
         return;
     LH_CHECK_MAGIC(store, store_magic);
     LH_CHECK(store->upload_count == 0);
+    lh_scrub_stop(store);
     lh_keeper_stop(store);
     lh_committer_stop(store);
     store->magic = 0;

@@ -86,6 +86,7 @@ struct lh_store {
     atomic_uint_fast64_t expired;         /* objects deleted by rules */
     atomic_uint_fast64_t uploads_aborted; /* by age */
     struct lh_lifecycle_round round;
+    struct lh_scrub *scrub;   /* NULL until the first one; guarded by mutex */
     atomic_uint sweep_folder; /* the next to be swept; LH_BODY_FOLDERS = done */
     atomic_bool read_only;
 
@@ -119,6 +120,9 @@ struct lh_store {
 
 /* ---- store.c ---- */
 
+/* A store to be read only, by this thread: nothing runs beside. Takes the lock (LH_BUSY). */
+lh_code lh_store_open_to_check(const char *dir, struct lh_store **ret_store, struct lh_error *err);
+
 /* LH_INVALID for a content type that is too long or no text. */
 lh_code lh_store_check_type(lh_str type, struct lh_error *err);
 /* The type, or the one that stands for none. */
@@ -146,6 +150,13 @@ bool lh_store_is_pinned(struct lh_store *store, uint64_t list);
 lh_time_ms lh_store_now(const struct lh_store *store);
 void lh_store_note_damaged(struct lh_store *store, int64_t bucket, lh_str key);
 void lh_store_forget_damaged(struct lh_store *store, int64_t bucket, lh_str key);
+
+/* ---- object.c ---- */
+
+/* A part of an unfinished upload, to be read as if it were an object. LH_CORRUPT. */
+lh_code lh_object_open_part(struct lh_store *store, int64_t bucket, lh_str key,
+                            const struct lh_index_part *part, struct lh_object **ret_object,
+                            struct lh_error *err);
 
 /* ---- body_file.c: the immutable files of large objects, named by body id ---- */
 
@@ -177,6 +188,10 @@ char *lh_body_path(const struct lh_store *store, uint64_t id); /* absolute, owne
 lh_code lh_body_prepare(struct lh_store *store, bool make_folders, struct lh_error *err);
 /* Whether there is any file of an object. */
 lh_code lh_body_any(struct lh_store *store, bool *ret_any, struct lh_error *err);
+/* Calls `visit` with the names of such files in one folder, as they are below data/. */
+lh_code lh_body_orphans(struct lh_store *store, unsigned folder,
+                        void (*visit)(void *ctx, const char *name), void *ctx,
+                        struct lh_error *err);
 /* Removes the files of one folder that belong to no object and to no upload of this run. */
 lh_code lh_body_sweep(struct lh_store *store, unsigned folder, struct lh_error *err);
 
@@ -344,6 +359,10 @@ void lh_keeper_stop(struct lh_store *store);
 void lh_keeper_wake(struct lh_store *store);
 void lh_store_wake_keeper(struct lh_store *store); /* the same without it */
 bool lh_keeper_checkpoint_due(const struct lh_store *store);
+
+/* ---- scrub.c ---- */
+
+void lh_scrub_stop(struct lh_store *store); /* for good */
 
 /* ---- lifecycle.c ---- */
 

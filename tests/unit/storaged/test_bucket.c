@@ -207,13 +207,13 @@ LH_TEST(settings_and_documents_stay)
     struct lh_error err = LH_ERROR_INIT;
     int64_t bucket = create(store, "bucket");
     assert_int_equal(lh_bucket_set_quota(store, bucket, 12345, &err), LH_OK);
-    assert_int_equal(lh_bucket_set_public_read(store, bucket, true, &err), LH_OK);
+    assert_int_equal(lh_bucket_set_public(store, bucket, LH_PUBLIC_READ, &err), LH_OK);
     assert_int_equal(lh_bucket_set_document(store, bucket, LH_BUCKET_CORS, LH_STR("<cors/>"), &err),
                      LH_OK);
     lh_store_close(store);
     store = sample_open(dir);
     assert_int_equal(find(store, "bucket").quota_bytes, 12345);
-    assert_true(find(store, "bucket").public_read);
+    assert_int_equal(find(store, "bucket").public_rights, LH_PUBLIC_READ);
     assert_string_equal(find(store, "bucket").owner, "me");
     LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(LH_BUCKET_DOCUMENT_MAX);
     assert_int_equal(lh_bucket_document(store, bucket, LH_BUCKET_CORS, &text, &err), LH_OK);
