@@ -3,6 +3,7 @@
  */
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "storaged/api.h"
 #include "storaged/api_read.h"
 
@@ -67,6 +68,8 @@ lh_code lh_storaged_get(void *service, struct lh_http_exchange *x, struct lh_err
     bool locates = lh_http_query(x, "locate", &ignored);
     /* A path of this host is for services on it, not for everybody who may read. */
     LH_TRY(lh_storaged_admit(storaged, x, locates ? LH_ACCESS_ADMIN : LH_ACCESS_READ, key, err));
+    if (storaged->remote != NULL)
+        LH_TRY(lh_check_may_wait("an external store", err));
     if (storaged->remote != NULL)
         return lh_storaged_remote_get(storaged, x, err);
     if (locates)

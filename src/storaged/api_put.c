@@ -4,6 +4,7 @@
  */
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "storaged/api.h"
 #include "storaged/s3_object.h"
 
@@ -38,6 +39,14 @@ lh_code lh_storaged_reply_stored(struct lh_http_exchange *x, lh_str key, uint64_
     return lh_http_reply_json(x, created ? 201 : 200, &body, err);
 }
 
+static lh_code reply_stored(struct lh_s3 *s3, lh_code code, const struct lh_store_info *info,
+                            bool created, struct lh_error *err)
+{
+    LH_TRY(code);
+    lh_s3_set_object_checksum(s3, info);
+    return lh_storaged_reply_stored(s3->x, s3->key, info->size, info->etag, created, err);
+}
+
 /* Header for header as S3's PutObject, so that whatever that verifies or keeps is verified and kept
  * here; only the answers differ. */
 lh_code lh_storaged_put(void *service, struct lh_http_exchange *x, struct lh_error *err)
@@ -45,10 +54,11 @@ lh_code lh_storaged_put(void *service, struct lh_http_exchange *x, struct lh_err
     const struct lh_storaged *storaged = service;
     LH_TRY(lh_storaged_admit(storaged, x, LH_ACCESS_WRITE, lh_http_param(x, "key"), err));
     if (storaged->remote != NULL)
+        LH_TRY(lh_check_may_wait("an external store", err));
+    if (storaged->remote != NULL)
         return lh_storaged_remote_put(storaged, x, err);
-    struct lh_store_info info;
-    bool created = false;
-    struct lh_s3 s3 = {.storaged = service, .x = x, .key = lh_http_param(x, "key")};
+    struct lh_s3 s3 = {
+        .storaged = service, .x = x, .key = lh_http_param(x, "key"), .is_native = true};
     struct lh_upload_options options = {
         .bucket = LH_BUCKET_LAKE,
         .key = s3.key,
@@ -60,7 +70,5 @@ lh_code lh_storaged_put(void *service, struct lh_http_exchange *x, struct lh_err
     LH_TRY(lh_s3_refuse_headers(&s3, err));
     LH_TRY(lh_s3_take_headers(&s3, &options, err));
     LH_TRY(lh_s3_take_tags(&s3, &options.tags, err));
-    LH_TRY(lh_s3_store_body(&s3, &options, &info, &created, err));
-    lh_s3_set_object_checksum(&s3, &info);
-    return lh_storaged_reply_stored(x, s3.key, info.size, info.etag, created, err);
+    return lh_s3_store_body(&s3, &options, reply_stored, err);
 }

@@ -10,6 +10,7 @@
 #include "storaged/s3.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "net/router.h"
 
 #include <string.h>
@@ -21,6 +22,7 @@ enum rule_flags {
     OF_PREFIX = 2,   /* concerns the keys below ?prefix=, and not the bucket as such */
     UNSIGNED_OK = 4, /* asks nobody who they are (CORS preflight) */
     EACH_KEY = 8,    /* asks for each key of its body by itself */
+    QUICK = 16,      /* worth a try where nothing may wait (LH_ROUTE_TRY) */
     ANYBODY = 16,    /* every key may ask; the answer has what it may see */
 };
 
@@ -107,11 +109,11 @@ static const struct rule rules[] = {
     {OBJECT, LH_HTTP_DELETE, "tagging", NULL, "versionId", W, 0, lh_s3_delete_tags},
     {OBJECT, LH_HTTP_GET, "acl", NULL, "versionId", R, 0, lh_s3_get_acl},
     {OBJECT, LH_HTTP_PUT, "acl", NULL, "versionId", W, 0, lh_s3_put_object_acl},
-    {OBJECT, LH_HTTP_GET | LH_HTTP_HEAD, NULL, NULL, get_takes, R, 0, lh_s3_get_object},
+    {OBJECT, LH_HTTP_GET | LH_HTTP_HEAD, NULL, NULL, get_takes, R, QUICK, lh_s3_get_object},
     {OBJECT, LH_HTTP_PUT, "uploadId", "x-amz-copy-source", "partNumber", W, 0, lh_s3_copy_part},
     {OBJECT, LH_HTTP_PUT, "uploadId", NULL, "partNumber", W, 0, lh_s3_put_part},
     {OBJECT, LH_HTTP_PUT, NULL, "x-amz-copy-source", "", W, 0, lh_s3_copy_object},
-    {OBJECT, LH_HTTP_PUT, NULL, NULL, "", W, 0, lh_s3_put_object},
+    {OBJECT, LH_HTTP_PUT, NULL, NULL, "", W, QUICK, lh_s3_put_object},
     {OBJECT, LH_HTTP_POST, "uploads", NULL, "", W, 0, lh_s3_create_multipart},
     {OBJECT, LH_HTTP_POST, "uploadId", NULL, "", W, 0, lh_s3_complete_multipart},
     {OBJECT, LH_HTTP_DELETE, "uploadId", NULL, "", W, 0, lh_s3_abort_multipart},
@@ -327,9 +329,19 @@ static lh_code authorize(struct lh_s3 *s3, const struct rule *rule, struct lh_er
     return lh_s3_authorize(s3, rule->access, s3->bucket_name, key, err);
 }
 
+/* What would have to wait in the end need not begin there; what an Origin may is in the index. */
+static lh_code check_quick(const struct lh_s3 *s3, const struct rule *rule, struct lh_error *err)
+{
+    bool is_quick =
+        rule != NULL && (rule->flags & QUICK) != 0 && lh_http_header(s3->x, "Origin").ptr == NULL;
+    return is_quick ? LH_OK : lh_check_may_wait("this operation", err);
+}
+
 static lh_code serve(struct lh_s3 *s3, struct lh_error *err)
 {
     LH_TRY(find_names(s3, err));
+    const struct rule *rule = find_rule(s3);
+    LH_TRY(check_quick(s3, rule, err));
     if (s3->storaged->store == NULL)
         return lh_s3_fail(s3, err, LH_S3_NOT_IMPLEMENTED,
                           "the objects are in an external S3 store: ask that one");
@@ -339,7 +351,6 @@ static lh_code serve(struct lh_s3 *s3, struct lh_error *err)
         found = lh_bucket_find(s3->storaged->store, s3->bucket_name, &s3->bucket, &missing);
     if (found == LH_OK)
         lh_s3_allow_origin(s3);
-    const struct rule *rule = find_rule(s3);
     if (rule == NULL)
         return fail_without_rule(s3, err);
     LH_TRY(check_query(s3, rule, err));
@@ -355,6 +366,18 @@ static lh_code serve(struct lh_s3 *s3, struct lh_error *err)
     return rule->run(s3, err);
 }
 
+lh_code lh_s3_end(struct lh_s3 *s3, lh_code code, const struct lh_error *failure,
+                  struct lh_error *err)
+{
+    if (code == LH_OK)
+        return LH_OK;
+    if (s3->is_native || code == LH_WOULD_WAIT || lh_http_started(s3->x)) {
+        *err = *failure;
+        return code;
+    }
+    return lh_s3_reply_error(s3, failure, err);
+}
+
 lh_code lh_s3_handle(void *service, struct lh_http_exchange *x, struct lh_error *err)
 {
     struct lh_s3 s3 = {.storaged = service, .x = x, .body_mode = LH_S3_BODY_UNSIGNED};
@@ -363,11 +386,5 @@ lh_code lh_s3_handle(void *service, struct lh_http_exchange *x, struct lh_error 
     lh_http_set_header(x, "x-amz-request-id", lh_http_request_id(x));
     lh_http_set_header(x, "x-amz-id-2", LH_STR(LH_S3_HOST_ID));
     lh_code code = serve(&s3, &failure);
-    if (code == LH_OK)
-        return LH_OK;
-    if (lh_http_started(x)) {
-        *err = failure;
-        return code;
-    }
-    return lh_s3_reply_error(&s3, &failure, err);
+    return lh_s3_end(&s3, code, &failure, err);
 }

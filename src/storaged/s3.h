@@ -46,6 +46,7 @@ struct lh_s3 {
     struct lh_key who;       /* copy of the key that signed; who.anonymous when nobody did */
     bool signed_request;     /* a signature was given and holds */
     enum lh_s3_body_mode body_mode;
+    bool is_native;          /* a request of the native REST: failures are not XML */
     bool checksum_of_object; /* x-amz-checksum-* are not the body's (CompleteMultipartUpload) */
     uint8_t body_sha256[32]; /* of LH_S3_BODY_SIGNED */
     struct lh_sigv4_context signature; /* for the chunks of a signed stream */
@@ -53,6 +54,9 @@ struct lh_s3 {
 };
 
 struct lh_xml;
+/* Answers when a body has been stored, or with `code` why it has not. */
+typedef lh_code (*lh_s3_stored)(struct lh_s3 *s3, lh_code code, const struct lh_store_info *info,
+                                bool created, struct lh_error *err);
 typedef lh_code (*lh_s3_operation)(struct lh_s3 *s3, struct lh_error *err);
 
 /* What x-amz-id-2 and <HostId> say: one host. */
@@ -65,6 +69,9 @@ typedef lh_code (*lh_s3_operation)(struct lh_s3 *s3, struct lh_error *err);
  * the query asks for what is not served, and the one who asks may do it (copies still have to ask
  * for their source). */
 lh_code lh_s3_handle(void *service, struct lh_http_exchange *x, struct lh_error *err);
+/* The end of a request that came to `code`: answers a failure in the words of its door. */
+lh_code lh_s3_end(struct lh_s3 *s3, lh_code code, const struct lh_error *failure,
+                  struct lh_error *err);
 /* Whether Host names a bucket (virtual-host style); service is a struct lh_storaged. */
 bool lh_s3_is_host_of_bucket(const void *service, const struct lh_http_exchange *x);
 

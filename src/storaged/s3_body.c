@@ -279,8 +279,59 @@ lh_code lh_s3_receive(struct lh_s3 *s3, const struct lh_s3_digests *digests,
     return receive(&receiver, digests, err);
 }
 
-lh_code lh_s3_store_body(struct lh_s3 *s3, struct lh_upload_options *options,
-                         struct lh_store_info *ret_info, bool *ret_created, struct lh_error *err)
+/* ---- the commit ---- */
+
+/* What a request keeps while its commit is under way. */
+struct pending {
+    struct lh_s3 s3;
+    struct lh_upload *upload;
+    lh_s3_stored stored;
+};
+
+static lh_code answer(void *state, struct lh_http_exchange *x, struct lh_error *err)
+{
+    (void)x;
+    struct pending *pending = state;
+    struct lh_store_info info = {0};
+    bool created = false;
+    struct lh_error failure = LH_ERROR_INIT;
+    lh_code code = lh_upload_commit_end(pending->upload, &info, &created, &failure);
+    lh_upload_free(pending->upload);
+    code = pending->stored(&pending->s3, code, &info, created, &failure);
+    return lh_s3_end(&pending->s3, code, &failure, err);
+}
+
+static void resume(void *ctx)
+{
+    lh_http_resume(ctx);
+}
+
+/* Takes the upload over when it succeeds. */
+static lh_code commit_later(struct lh_s3 *s3, struct lh_upload *upload, lh_s3_stored stored,
+                            struct lh_error *err)
+{
+    struct pending *pending = lh_arena_alloc(lh_http_arena(s3->x), sizeof(*pending));
+    if (!pending)
+        return lh_fail(err, LH_NO_MEMORY, "no memory for a put");
+    LH_TRY(lh_upload_prepare(upload, err));
+    *pending = (struct pending){*s3, upload, stored};
+    lh_http_defer(s3->x, answer, pending);
+    lh_upload_commit_begin(upload, resume, s3->x);
+    return LH_OK;
+}
+
+static lh_code commit_now(struct lh_s3 *s3, struct lh_upload *upload, lh_s3_stored stored,
+                          struct lh_error *err)
+{
+    struct lh_store_info info = {0};
+    bool created = false;
+    lh_code code = lh_upload_commit(upload, &info, &created, err);
+    lh_upload_free(upload);
+    return stored(s3, code, &info, created, err);
+}
+
+static lh_code begin_upload(struct lh_s3 *s3, struct lh_upload_options *options,
+                            struct lh_upload **ret_upload, struct lh_error *err)
 {
     struct lh_s3_digests digests;
     LH_TRY(refuse_unsigned_frames(s3, err));
@@ -295,9 +346,27 @@ lh_code lh_s3_store_body(struct lh_s3 *s3, struct lh_upload_options *options,
     LH_TRY(lh_upload_begin(s3->storaged->store, options, &upload, err));
     lh_code code = lh_s3_receive(s3, &digests, upload, err);
     if (code == LH_OK)
-        code = lh_upload_commit(upload, ret_info, ret_created, err);
-    lh_upload_free(upload);
+        *ret_upload = upload;
+    else
+        lh_upload_free(upload);
     return code;
+}
+
+lh_code lh_s3_store_body(struct lh_s3 *s3, struct lh_upload_options *options, lh_s3_stored stored,
+                         struct lh_error *err)
+{
+    struct lh_upload *upload = NULL;
+    lh_code code = begin_upload(s3, options, &upload, err);
+    if (code != LH_OK)
+        return stored(s3, code, NULL, false, err);
+    /* A file that is not wanted in the end is removed, which may take its time. */
+    if (!lh_store_is_inline(s3->storaged->store, options->length))
+        return commit_now(s3, upload, stored, err);
+    code = commit_later(s3, upload, stored, err);
+    if (code == LH_OK)
+        return LH_OK;
+    lh_upload_free(upload);
+    return stored(s3, code, NULL, false, err);
 }
 
 /* ---- a small body as a whole ---- */

@@ -80,20 +80,24 @@ lh_code lh_s3_begin_part(struct lh_s3 *s3, struct lh_upload_options *ret_options
     return LH_OK;
 }
 
+static lh_code reply_part(struct lh_s3 *s3, lh_code code, const struct lh_store_info *info,
+                          bool created, struct lh_error *err)
+{
+    (void)created;
+    if (code != LH_OK)
+        return lh_s3_no_upload(s3, code, err);
+    lh_s3_set_etag(s3, info->etag);
+    lh_s3_set_checksum(s3, &info->checksum, 0);
+    return lh_http_reply_empty(s3->x, 200, err);
+}
+
 lh_code lh_s3_put_part(struct lh_s3 *s3, struct lh_error *err)
 {
     struct lh_upload_options options;
-    struct lh_store_info info;
-    bool created = false;
     LH_TRY(lh_s3_refuse_headers(s3, err));
     LH_TRY(lh_s3_begin_part(s3, &options, err));
     LH_TRY(lh_s3_body_length(s3, &options.length, err));
-    lh_code code = lh_s3_store_body(s3, &options, &info, &created, err);
-    if (code != LH_OK)
-        return lh_s3_no_upload(s3, code, err);
-    lh_s3_set_etag(s3, info.etag);
-    lh_s3_set_checksum(s3, &info.checksum, 0);
-    return lh_http_reply_empty(s3->x, 200, err);
+    return lh_s3_store_body(s3, &options, reply_part, err);
 }
 
 /* ---- complete ---- */

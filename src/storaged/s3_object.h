@@ -46,10 +46,11 @@ uint32_t lh_s3_composite_parts(const struct lh_store_info *info);
 
 /* The request's body becomes the object or part that `options` describe, verified against every
  * digest that the request names. options->checksum is what must be computed even if it names none;
- * another one that it names is InvalidRequest. Also fails as lh_upload_begin and lh_upload_commit.
- */
-lh_code lh_s3_store_body(struct lh_s3 *s3, struct lh_upload_options *options,
-                         struct lh_store_info *ret_info, bool *ret_created, struct lh_error *err);
+ * another one that it names is InvalidRequest. `stored` then answers, perhaps after this has
+ * returned: a small body does not hold its thread while it waits for its commit. It is called once,
+ * also with a failure, those of lh_upload_begin and lh_upload_commit among them. */
+lh_code lh_s3_store_body(struct lh_s3 *s3, struct lh_upload_options *options, lh_s3_stored stored,
+                         struct lh_error *err);
 
 /* Copies bytes into an upload's window, which is written out as it fills. */
 lh_code lh_s3_add_bytes(struct lh_upload *upload, const void *bytes, size_t len,

@@ -409,12 +409,12 @@ lh_code lh_upload_commit_end(struct lh_upload *upload, struct lh_store_info *ret
     LH_CHECK_MAGIC(upload, upload_magic);
     const struct lh_commit *commit = upload->commit;
     upload->kept = commit->code == LH_OK || commit->outcome_open;
+    *ret_created = !(upload->upload_id ? upload->put.part.existed : upload->put.object.existed);
     if (commit->code != LH_OK) {
         *err = commit->err;
         return commit->code;
     }
     *ret_info = upload->info;
-    *ret_created = !(upload->upload_id ? upload->put.part.existed : upload->put.object.existed);
     return LH_OK;
 }
 
