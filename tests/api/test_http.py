@@ -155,7 +155,6 @@ REFUSED = {
 
 # Answered, and the connection goes on.
 ANSWERED = {
-    "unknown path": ("GET /nowhere/at/all HTTP/1.1\r\nHost: x\r\n\r\n", 404, "route_not_found"),
     "unknown method": ("BREW /health HTTP/1.1\r\nHost: x\r\n\r\n", 501, "unsupported"),
     "method in small letters": ("get /health HTTP/1.1\r\nHost: x\r\n\r\n", 501, "unsupported"),
     "wrong method": ("DELETE /health HTTP/1.1\r\nHost: x\r\n\r\n", 405, "method_not_allowed"),
@@ -202,21 +201,28 @@ class Refusals(TestCase):
             status, _, body = wire.send("GET /storage?limt=1 HTTP/1.1\r\nHost: x\r\n\r\n").answer()
             self.assertIn("did you mean limit?", json.loads(body)["hint"])
 
+    def test_an_unknown_path_keeps_the_connection(self):
+        gateway = self.service("gateway")  # to storaged it is a bucket
+        with Wire(gateway.port) as wire:
+            status, _, body = wire.send("GET /nowhere/at/all HTTP/1.1\r\nHost: x\r\n\r\n").answer()
+            self.assertEqual((status, json.loads(body)["code"]), (404, "route_not_found"))
+            self.assertEqual(wire.send(GET + "\r\n").answer()[0], 200)
+
     def test_sizes(self):
         store = self.service("storaged", **{"http.target_bytes_max": 2048, "http.header_bytes_max": 4096,
                                             "http.header_count_max": 20})
         lines = [(f"X-{i}: v\r\n") for i in range(40)]
         cases = (
             ("/" + "a" * 2047, "", 404), ("/" + "a" * 2048, "", 414), ("/" + "a" * 50000, "", 414),
-            ("/", "".join(lines[:18]), 404), ("/", "".join(lines[:25]), 431), ("/", "".join(lines) * 50, 431),
-            ("/", "X: " + "v" * 3900 + "\r\n", 404), ("/", "X: " + "v" * 4200 + "\r\n", 431),
+            ("/", "".join(lines[:18]), 200), ("/", "".join(lines[:25]), 431), ("/", "".join(lines) * 50, 431),
+            ("/", "X: " + "v" * 3900 + "\r\n", 200), ("/", "X: " + "v" * 4200 + "\r\n", 431),
             ("/", "X: " + "v" * 60000 + "\r\n", 431),
         )
         for target, headers, wanted in cases:
             with self.subTest(target=len(target), headers=len(headers)), Wire(store.port) as wire:
                 wire.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n")
                 self.assertEqual(wire.answer()[0], wanted)
-                self.assertEqual(wire.ends(2), wanted != 404)
+                self.assertEqual(wire.ends(2), wanted > 404)
 
 
 class Bodies(TestCase):
@@ -295,7 +301,7 @@ class Bodies(TestCase):
         store = self.service("storaged")
         store.put("/storage/a", b"x" * 100000)
         with Wire(store.port) as wire:
-            for target in ("/storage/a", "/health", "/storage", "/storage/none", "/nowhere"):
+            for target in ("/storage/a", "/health", "/storage", "/storage/none"):
                 full = wire.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").answer()
                 head = wire.send(f"HEAD {target} HTTP/1.1\r\nHost: x\r\n\r\n").answer(head=True)
                 self.assertEqual(head[0], full[0], target)
