@@ -406,7 +406,7 @@ class Limits(TestCase):
 class Identity(TestCase):
     def test_request_ids(self):
         store = self.service("storaged")
-        given = store.get("/nowhere", headers={"X-Request-Id": "abc-123"})
+        given = store.get("/storage/none", headers={"X-Request-Id": "abc-123"})
         self.assertEqual(given.headers["X-Request-Id"], "abc-123")
         self.assertEqual(given.json()["request_id"], "abc-123")
         for bad in ("a b", "a_b", "x" * 65, '"', "a;b"):
