@@ -31,6 +31,9 @@ static lh_code list_objects(void *service, struct lh_http_exchange *x, struct lh
     const struct lh_storaged *storaged = service;
     uint64_t limit = LIST_LIMIT_DEFAULT;
     struct lh_list_options options = {.bucket = LH_BUCKET_LAKE};
+    lh_str ignored;
+    if (lh_http_query(x, "check", &ignored))
+        return lh_storaged_check_state(storaged, x, err);
     lh_http_query(x, "prefix", &options.prefix);
     LH_TRY(lh_storaged_admit(storaged, x, LH_ACCESS_READ, options.prefix, err));
     lh_http_query(x, "delimiter", &options.delimiter);
@@ -53,9 +56,15 @@ const struct lh_route lh_storaged_routes[LH_STORAGED_ROUTES] = {
     {.methods = LH_HTTP_GET,
      .pattern = "/storage",
      .handler = list_objects,
-     .query = "prefix delimiter limit cursor",
-     .summary = "List objects in byte order of their keys, page by page",
+     .query = "prefix delimiter limit cursor check",
+     .summary = "List objects in byte order of their keys, page by page; ?check tells of the check",
      .answers = "200"},
+    {.methods = LH_HTTP_POST,
+     .pattern = "/storage",
+     .handler = lh_storaged_check_start,
+     .query = "check",
+     .summary = "Begin to check every object against its checksums, beside all other work",
+     .answers = "202 501 503"},
     {.methods = LH_HTTP_GET,
      .pattern = "/storage/{key*}",
      .handler = lh_storaged_get,

@@ -19,12 +19,13 @@ struct lh_storaged {
     struct lh_keys *keys;
     int64_t object_bytes_max;
     size_t list_limit_max;
+    uint64_t check_bytes_per_second;
     const char *s3_domain; /* names under which buckets are hosts, parted by commas; "" = none */
     const char *s3_region;
 };
 
 /* api.c: the table, which also holds DELETE and LIST. */
-enum { LH_STORAGED_ROUTES = 5 };
+enum { LH_STORAGED_ROUTES = 6 };
 extern const struct lh_route lh_storaged_routes[LH_STORAGED_ROUTES];
 
 /* api_auth.c: whether the request shows a key that may do that with the object, or, for a listing,
@@ -45,6 +46,11 @@ struct lh_s3;
 lh_code lh_storaged_take_payload(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_storaged_reply_stored(struct lh_http_exchange *x, lh_str key, uint64_t size,
                                  const char *etag, bool created, struct lh_error *err);
+
+/* api_check.c: POST and GET /storage?check, the check of everything under way. */
+lh_code lh_storaged_check_start(void *service, struct lh_http_exchange *x, struct lh_error *err);
+lh_code lh_storaged_check_state(const struct lh_storaged *storaged, struct lh_http_exchange *x,
+                                struct lh_error *err);
 
 /* api_listing.c: a page of a listing as JSON. `add` is a lh_list_visitor. */
 struct lh_listing {

@@ -21,6 +21,7 @@ static lh_code open_store(struct lh_storaged *storaged, const struct lh_storaged
         .upload_budget_bytes = (uint64_t)own->upload_budget_bytes,
         .inline_bytes_max = (uint64_t)own->inline_bytes_max,
         .reserve_bytes = (uint64_t)own->reserve_bytes,
+        .stale_upload_ms = own->stale_upload_age,
     };
     struct lh_store_stats stats;
     LH_TRY(lh_store_open(&options, &storaged->store, err));
@@ -40,6 +41,7 @@ static lh_code open_service(const struct lh_settings *settings, struct lh_servic
     storaged->keys = lh_service_keys(host);
     storaged->object_bytes_max = own->max_object_bytes;
     storaged->list_limit_max = (size_t)own->list_limit_max;
+    storaged->check_bytes_per_second = (uint64_t)own->check_bytes_per_second;
     storaged->s3_domain = own->s3_domain; /* the settings outlive the service */
     storaged->s3_region = own->s3_region;
     lh_code code = is_remote ? lh_remote_open(own, &storaged->remote, err)
