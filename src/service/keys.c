@@ -9,6 +9,7 @@
 #include "service/keys.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,6 +29,7 @@ struct token {
 struct lh_keys {
     struct lh_keys_options options;
     uint8_t salt[16];
+    atomic_bool required; /* whether there are any; asked without the lock */
     pthread_rwlock_t lock;
     struct lh_key_table table; /* sorted by id */
     struct token *tokens;      /* sorted by hash; one for each key */
@@ -133,6 +135,7 @@ lh_code lh_keys_open(const struct lh_keys_options *options, struct lh_keys **ret
         return code;
     }
     LH_CHECK(pthread_rwlock_init(&keys->lock, NULL) == 0);
+    atomic_init(&keys->required, keys->table.count > 0);
     if (keys->table.count > 0)
         LH_LOG(INFO, "keys loaded", LH_LOG_INT("keys", keys->table.count));
     warn(keys);
@@ -183,6 +186,7 @@ lh_code lh_keys_reload(struct lh_keys *keys, struct lh_error *err)
     struct token *old_tokens = keys->tokens;
     keys->table = table;
     keys->tokens = tokens;
+    atomic_store(&keys->required, table.count > 0);
     LH_CHECK(pthread_rwlock_unlock(&keys->lock) == 0);
     log_changes(&old, &table);
     warn(keys);
@@ -195,8 +199,7 @@ lh_code lh_keys_reload(struct lh_keys *keys, struct lh_error *err)
 
 bool lh_keys_required(const struct lh_keys *keys)
 {
-    /* Whether there are any does not change while it runs: see lh_keys_reload. */
-    return keys->table.count > 0;
+    return atomic_load_explicit(&keys->required, memory_order_relaxed);
 }
 
 bool lh_keys_by_id(struct lh_keys *keys, lh_str id, struct lh_key *ret_key)
