@@ -21,6 +21,8 @@ static const struct lh_cli_command commands[] = {
     {"serve", "[--demo]", "start all services and watch over them", lh_cmd_serve},
     {"ingest", "FILE", "put a CSV, JSON or Parquet file into a dataset", lh_cmd_ingest},
     {"sql", "[SQL | -f FILE | -]", "ask a question", lh_cmd_sql},
+    {"storage", "ls | put | get | cp | rm | stat | du | presign | mb | rb",
+     "objects in buckets, by S3", lh_cmd_storage},
     {"health", "", "how every service is", lh_cmd_health},
     {"config", "check | show | init [FILE] | keys new | document", "look at the configuration", lh_cmd_config},
     {"demo", "", "a million rows in, SQL out, a search in vectors", lh_cmd_demo},

@@ -110,6 +110,7 @@ int lh_cmd_serve(struct lh_cli *cli, int argc, char **argv);
 int lh_cmd_health(struct lh_cli *cli, int argc, char **argv);
 int lh_cmd_sql(struct lh_cli *cli, int argc, char **argv);
 int lh_cmd_ingest(struct lh_cli *cli, int argc, char **argv);
+int lh_cmd_storage(struct lh_cli *cli, int argc, char **argv);
 int lh_cmd_config(struct lh_cli *cli, int argc, char **argv);
 int lh_cmd_demo(struct lh_cli *cli, int argc, char **argv);
 

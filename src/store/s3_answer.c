@@ -91,6 +91,8 @@ static void take_header(struct lh_s3_answer *answer, lh_str name, lh_str value)
         take_text(value, answer->nonce, sizeof(answer->nonce));
     else if (lh_str_eq_nocase(name, LH_STR("x-amz-bucket-region")))
         take_text(value, answer->region, sizeof(answer->region));
+    else if (lh_str_eq_nocase(name, LH_STR("x-amz-server-side-encryption")))
+        answer->etag_is_md5 = answer->etag_is_md5 && lh_str_is(value, "AES256");
     else if (lh_str_eq_nocase(name, LH_STR("Date")))
         (void)lh_parse_http_date(value, &answer->date_ms);
     else if (name.len > checksum_len &&
@@ -102,8 +104,12 @@ void lh_s3_answer_take(struct lh_s3_answer *answer, int status,
                        const struct lh_http_header *headers, size_t count)
 {
     answer->status = status;
+    answer->etag_is_md5 = true; /* until something says otherwise */
     for (size_t i = 0; i < count; i++)
         take_header(answer, headers[i].name, headers[i].value);
+    uint8_t md5[LH_MD5_SIZE];
+    answer->etag_is_md5 =
+        answer->etag_is_md5 && lh_unhex(lh_str_from(answer->info.etag), md5, sizeof(md5));
     if (status != 206)
         answer->info.size = answer->length;
 }

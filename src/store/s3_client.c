@@ -174,6 +174,16 @@ static void add_header(struct head *head, lh_str name, lh_str value)
     head->list[head->count++] = (struct lh_http_header){name, value};
 }
 
+static struct lh_sigv4_credentials credentials_of(const struct lh_s3_client *client)
+{
+    return (struct lh_sigv4_credentials){
+        .access_key = lh_str_from(client->access_key),
+        .secret = lh_str_from(client->secret_key),
+        .region = lh_str_from(client->region),
+        .service = LH_STR("s3"),
+    };
+}
+
 static lh_code sign(const struct lh_s3_client *client, const struct lh_s3_call *call, lh_str path,
                     struct head *head, struct lh_error *err)
 {
@@ -184,12 +194,7 @@ static lh_code sign(const struct lh_s3_client *client, const struct lh_s3_call *
         .headers = head->list,
         .header_count = head->count,
     };
-    const struct lh_sigv4_credentials credentials = {
-        .access_key = lh_str_from(client->access_key),
-        .secret = lh_str_from(client->secret_key),
-        .region = lh_str_from(client->region),
-        .service = LH_STR("s3"),
-    };
+    const struct lh_sigv4_credentials credentials = credentials_of(client);
     LH_TRY(lh_sigv4_sign(&request, &credentials, &head->authorization, err));
     add_header(head, LH_STR("Authorization"), lh_buf_str(&head->authorization));
     return LH_OK;
@@ -351,4 +356,22 @@ lh_code lh_s3_try(struct lh_s3_client *client, const struct lh_s3_call *call, co
         (!is_success(answer->status) || (call->may_hide_error && lh_s3_answer_hides_error(answer))))
         code = lh_s3_fail_from_answer(client, call, answer, ret_again, err);
     return code;
+}
+
+lh_code lh_s3_client_presign(struct lh_s3_client *client, enum lh_http_method method, lh_str bucket,
+                             lh_str key, int64_t expires_s, struct lh_buf *out,
+                             struct lh_error *err)
+{
+    LH_CHECK_MAGIC(client, client_magic);
+    if (client->access_key[0] == '\0')
+        return lh_fail(err, LH_UNAUTHENTICATED, "a URL is signed with a key, and there is none");
+    const struct lh_s3_call call = {.method = method, .bucket = bucket, .key = key};
+    const struct lh_sigv4_credentials credentials = credentials_of(client);
+    LH_AUTO(address_deinit)
+    struct address address = {LH_BUF_INIT(LH_S3_URL_BYTES_MAX), LH_BUF_INIT(LH_S3_URL_BYTES_MAX),
+                              LH_BUF_INIT(LH_S3_URL_BYTES_MAX)};
+    LH_TRY(make_address(client, &call, &address, err));
+    LH_AUTO_FREE char *endpoint = lh_asprintf("%s%s", client->scheme, address.host.data);
+    return lh_sigv4_presign(method, lh_str_from(endpoint), lh_buf_str(&address.path), LH_STR(""),
+                            &credentials, lh_now_ms() + client->clock_skew_ms, expires_s, out, err);
 }

@@ -42,6 +42,9 @@ struct lh_s3_client_options {
     uint64_t buffer_bytes_max; /* of all uploads together; beyond: LH_BUSY */
 };
 
+/* The size of the parts in which an object of that size is uploaded. */
+uint64_t lh_s3_client_part_bytes(const struct lh_s3_client *client, uint64_t size);
+
 /* All strings are copied. LH_INVALID_CONFIG for an endpoint that is none. No request is made. */
 lh_code lh_s3_client_new(const struct lh_s3_client_options *options,
                          struct lh_s3_client **ret_client, struct lh_error *err);
@@ -93,6 +96,7 @@ struct lh_s3_answer {
     char region[LH_S3_REGION_SIZE]; /* where the store says that the bucket is; "" = nothing */
     lh_time_ms date_ms;             /* the store's clock; 0 = not told */
     struct lh_checksum checksum;    /* of the whole object; kind NONE when it names none */
+    bool etag_is_md5;               /* of the object's bytes: not so of parts, and under KMS */
     char code[LH_S3_CODE_SIZE];     /* of an <Error>: "NoSuchKey" */
     unsigned tries;
     bool handed_over;   /* on_head was called: the call can no longer be repeated as a whole */
@@ -176,6 +180,23 @@ lh_code lh_s3_client_put(struct lh_s3_client *client, const struct lh_s3_put *pu
 lh_code lh_s3_client_delete(struct lh_s3_client *client, lh_str bucket, lh_str key,
                             const char *if_match, const struct lh_s3_limits *limits,
                             struct lh_error *err);
+
+/* Copies an object inside the store, with all that is kept with it; up to 5 GiB, as S3 has it. */
+struct lh_s3_copy {
+    lh_str bucket;
+    lh_str key;
+    lh_str from_bucket;
+    lh_str from_key;
+    struct lh_s3_limits limits;
+};
+lh_code lh_s3_client_copy(struct lh_s3_client *client, const struct lh_s3_copy *copy,
+                          struct lh_error *err);
+
+/* Appends a URL by which anybody may do that with the object for so long (at most
+ * LH_SIGV4_EXPIRES_MAX seconds). LH_UNAUTHENTICATED without keys. */
+lh_code lh_s3_client_presign(struct lh_s3_client *client, enum lh_http_method method, lh_str bucket,
+                             lh_str key, int64_t expires_s, struct lh_buf *out,
+                             struct lh_error *err);
 
 /* ---- listings ---- */
 

@@ -187,11 +187,10 @@ static lh_code put_whole(struct lh_s3_client *client, const struct lh_s3_put *pu
 
 /* ---- which way ---- */
 
-static size_t part_bytes(const struct lh_s3_client *client, const struct lh_s3_put *put)
+uint64_t lh_s3_client_part_bytes(const struct lh_s3_client *client, uint64_t size)
 {
-    uint64_t size = put->length >= 0 ? (uint64_t)put->length : put->size_max;
     uint64_t least = (size + LH_S3_PARTS_MAX - 1) / LH_S3_PARTS_MAX;
-    return least > client->part_bytes ? (size_t)least : client->part_bytes;
+    return least > client->part_bytes ? least : client->part_bytes;
 }
 
 static lh_code put_window(struct lh_s3_client *client, const struct lh_s3_put *put, bool whole,
@@ -219,7 +218,8 @@ lh_code lh_s3_client_put(struct lh_s3_client *client, const struct lh_s3_put *pu
 {
     struct lh_s3_window window = {0};
     bool known = put->length >= 0;
-    size_t part = part_bytes(client, put);
+    uint64_t most = known ? (uint64_t)put->length : put->size_max;
+    size_t part = (size_t)lh_s3_client_part_bytes(client, most);
     size_t size = WINDOW_FIRST_BYTES < part ? WINDOW_FIRST_BYTES : part;
     if (known)
         size = (uint64_t)put->length < part ? (size_t)put->length : part;
@@ -232,4 +232,28 @@ lh_code lh_s3_client_put(struct lh_s3_client *client, const struct lh_s3_put *pu
         code = put_window(client, put, whole, &window, ret_info, err);
     lh_s3_window_free(client, &window);
     return code;
+}
+
+/* ---- copy ---- */
+
+lh_code lh_s3_client_copy(struct lh_s3_client *client, const struct lh_s3_copy *copy,
+                          struct lh_error *err)
+{
+    LH_AUTO_BUF struct lh_buf source = LH_BUF_INIT(LH_S3_URL_BYTES_MAX);
+    lh_buf_append_char(&source, '/');
+    lh_http_encode(&source, copy->from_bucket, false);
+    lh_buf_append_char(&source, '/');
+    lh_http_encode(&source, copy->from_key, true);
+    const struct lh_http_header header = {LH_STR("x-amz-copy-source"), lh_buf_str(&source)};
+    const struct lh_s3_call call = {
+        .method = LH_HTTP_PUT,
+        .bucket = copy->bucket,
+        .key = copy->key,
+        .headers = &header,
+        .header_count = 1,
+        .may_hide_error = true,
+        .limits = copy->limits,
+    };
+    LH_AUTO_S3_ANSWER struct lh_s3_answer answer = LH_S3_ANSWER_INIT(LH_S3_ERROR_BYTES_MAX);
+    return lh_s3_client_call(client, &call, &answer, err);
 }
