@@ -35,7 +35,7 @@ static lh_code take_overrides(struct lh_s3 *s3, struct choice *choice, struct lh
         lh_str *value = &choice->values[i];
         if (!lh_http_query(s3->x, overrides[i].parameter, value))
             continue;
-        if (!s3->signed_request)
+        if (s3->who.anonymous)
             return lh_s3_fail(s3, err, LH_S3_INVALID_REQUEST,
                               "Request specific response headers cannot be used for anonymous GET "
                               "requests.");

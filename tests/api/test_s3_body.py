@@ -7,7 +7,8 @@ import socket
 import unittest
 
 from support.lakehouse import main
-from support.s3 import (CHUNKED, CHUNKED_TRAILER, S3TestCase, UNSIGNED, UNSIGNED_TRAILER, b64, crc32_of, md5_of)
+from support.s3 import (CHUNKED, CHUNKED_TRAILER, S3, S3TestCase, Signer, UNSIGNED, UNSIGNED_TRAILER, b64,
+                        crc32_of, md5_of)
 
 MODES = (None, UNSIGNED, CHUNKED, CHUNKED_TRAILER, UNSIGNED_TRAILER)
 STREAMED = (CHUNKED, CHUNKED_TRAILER, UNSIGNED_TRAILER)
@@ -39,10 +40,18 @@ def crc32c_of(body):
     return b64((crc ^ 0xffffffff).to_bytes(4, "big"))
 
 
+KEY = {"keys.id": "tester", "keys.secret": "a-secret-of-the-tests"}
+
+
 class Bodies(S3TestCase):
     def setUp(self):
         super().setUp()
-        self.store, self.s3 = self.start_s3()
+        self.start()
+
+    def start(self, **settings):
+        """With a key, so that signatures are looked at."""
+        self.store = self.service("storaged", **{**KEY, **settings})
+        self.s3 = S3(self.store.port, Signer(*KEY.values()))
         self.bucket(self.s3)
 
     def assertNothing(self, key):
@@ -251,7 +260,9 @@ class Bodies(S3TestCase):
         def unsaid(headers, body):
             return {name: value for name, value in headers.items() if name != "x-amz-decoded-content-length"}, body
 
-        self.s3.signer = None
+        self.store.stop()
+        self.store, self.s3 = self.start_s3()
+        self.bucket(self.s3)
         answer = self.s3.put("/bucket/refused", b"body", mode=UNSIGNED_TRAILER, change=unsaid)
         self.assertRefused(answer, 411, "MissingContentLength")
         target = {"Host": self.s3.host}
@@ -265,13 +276,11 @@ class Bodies(S3TestCase):
 
     def test_too_large(self):
         self.store.stop()
-        store, s3 = self.start_s3(**{"storaged.max_object_bytes": "64KiB"})
-        self.s3, self.store = s3, store
-        self.bucket(s3)
-        self.assertEqual(s3.put("/bucket/k", bytes(65536)).status, 200)
+        self.start(**{"storaged.max_object_bytes": "64KiB"})
+        self.assertEqual(self.s3.put("/bucket/k", bytes(65536)).status, 200)
         for mode in MODES:
             with self.subTest(mode=mode):
-                answer = s3.put("/bucket/refused", bytes(65537), mode=mode)
+                answer = self.s3.put("/bucket/refused", bytes(65537), mode=mode)
                 self.assertRefused(answer, 400, "EntityTooLarge")
 
     def test_documents_are_verified_too(self):
@@ -292,6 +301,9 @@ class Bodies(S3TestCase):
 
     def test_100_continue_waits_for_the_headers(self):
         """A request that is refused by its headers gets its answer instead of 100 Continue."""
+        self.store.stop()
+        self.store, self.s3 = self.start_s3()
+        self.bucket(self.s3)
         with socket.create_connection(("127.0.0.1", self.store.port), timeout=60) as wire:
             wire.sendall(b"PUT /bucket/refused HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n"
                          b"Content-MD5: bad\r\n\r\n")

@@ -83,6 +83,13 @@ class Multipart(S3TestCase):
         self.assertEqual(self.complete(upload, [replaced]).status, 200)
         self.assertEqual(self.s3.get("/bucket/k").body, b"second")
 
+    def test_a_part_is_listed_twice(self):
+        """As it is by clients that have sent it twice: the later line counts."""
+        upload = self.create()
+        first, again = self.part(upload, 1, b"first"), self.part(upload, 1, b"again")
+        self.assertEqual(self.complete(upload, [first, again]).status, 200)
+        self.assertEqual(self.s3.get("/bucket/k").body, b"again")
+
     def test_only_what_is_listed_becomes_the_object(self):
         upload = self.create()
         first = self.part(upload, 1, body("a", PART))
@@ -112,7 +119,7 @@ class Multipart(S3TestCase):
         upload = self.create()
         one, two = self.part(upload, 1, b"1"), self.part(upload, 2, b"2")
         for parts, word in (
-                ([one, two], "EntityTooSmall"), ([two, one], "InvalidPartOrder"), ([one, one], "InvalidPartOrder"),
+                ([one, two], "EntityTooSmall"), ([two, one], "InvalidPartOrder"), ([one, two, one], "InvalidPartOrder"),
                 ([(1, '"ffffffffffffffffffffffffffffffff"')], "InvalidPart"), ([(3, one[1])], "InvalidPart"),
                 ([], "MalformedXML"), ([(0, one[1])], "InvalidArgument"), ([(10001, one[1])], "InvalidArgument"),
                 ([("x", one[1])], "MalformedXML"), ([(1, "")], "MalformedXML")):

@@ -6,7 +6,7 @@ import hashlib
 import unittest
 
 from support.lakehouse import main
-from support.s3 import S3TestCase, b64, crc32_of
+from support.s3 import S3, S3TestCase, Signer, crc32_of
 
 BODY = bytes(range(256)) * 4
 ETAG = f'"{hashlib.md5(BODY).hexdigest()}"'
@@ -51,7 +51,7 @@ class Objects(S3TestCase):
         self.assertEqual(self.s3.head("/bucket/k").headers["x-amz-meta-text"], "caf\xe9")
 
     def test_content_encoding_without_our_own(self):
-        for sent, kept in (("gzip", "gzip"), ("deflate, gzip", "deflate,gzip"), ("gzip, aws-chunked", "gzip"),
+        for sent, kept in (("gzip", "gzip"), ("deflate, gzip", "deflate, gzip"), ("deflate,gzip", "deflate, gzip"), ("gzip, aws-chunked", "gzip"),
                            ("aws-chunked, gzip", "gzip"), ("aws-chunked", None), ("aws-chunked,AWS-Chunked", None)):
             with self.subTest(sent=sent):
                 self.assertEqual(self.s3.put("/bucket/k", b"1", headers={"Content-Encoding": sent}).status, 200)
@@ -200,8 +200,16 @@ class Objects(S3TestCase):
                                                           "Content-Language")], ["a b", "aaa", "123", "de"])
         split = self.s3.get("/bucket/k", "response-content-type=a%0D%0ASet-Cookie:%20x")
         self.assertS3Error(split, 400, "InvalidArgument")
-        self.s3.signer = None
-        self.assertS3Error(self.s3.get("/bucket/k", query), 400, "InvalidRequest")
+
+    def test_response_headers_are_not_for_strangers(self):
+        store = self.service("storaged", **{"keys.id": "tester", "keys.secret": "a-secret-of-the-tests"})
+        s3 = S3(store.port, Signer("tester", "a-secret-of-the-tests"))
+        s3.put("/open", headers={"x-amz-acl": "public-read"})
+        s3.put("/open/k", BODY)
+        self.assertEqual(s3.presigned("GET", "/open/k", "response-content-type=a/b").headers["Content-Type"], "a/b")
+        s3.signer = None
+        self.assertEqual(s3.get("/open/k").body, BODY)
+        self.assertS3Error(s3.get("/open/k", "response-content-type=a/b"), 400, "InvalidRequest")
 
     def test_versions(self):
         self.s3.put("/bucket/k", BODY)
