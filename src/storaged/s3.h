@@ -114,6 +114,8 @@ void lh_xml_quoted(struct lh_xml *xml, const char *element, const char *etag); /
 void lh_xml_key(struct lh_xml *xml, const char *element, lh_str key, bool url);
 
 enum { LH_S3_XML_NODES_MAX = 60000, LH_S3_XML_BYTES_MAX = 4 << 20 };
+/* An element with all that it holds. */
+void lh_xml_node(struct lh_xml *xml, const struct lh_xml_node *node);
 /* Appends the document of a tree, in S3's namespace: what we keep of a configuration. */
 void lh_s3_xml_copy(struct lh_buf *out, const struct lh_xml_node *root);
 /* Reads the whole body (verified against its digests by lh_s3_body_all) and parses it. MalformedXML

@@ -181,10 +181,13 @@ static bool apply(struct lh_s3 *s3, lh_str origin, lh_str method, lh_str headers
 void lh_s3_allow_origin(struct lh_s3 *s3)
 {
     lh_str origin = lh_http_header(s3->x, "Origin");
+    lh_str asked = lh_http_header(s3->x, "Access-Control-Request-Method");
     enum lh_http_method method = lh_http_method(s3->x);
     if (origin.ptr == NULL || method == LH_HTTP_OPTIONS)
         return;
-    apply(s3, origin, lh_str_from(lh_http_method_name(method)), LH_STR(""));
+    /* Browsers send the header with preflights only; S3 believes it wherever it stands. */
+    apply(s3, origin, asked.ptr != NULL ? asked : lh_str_from(lh_http_method_name(method)),
+          LH_STR(""));
 }
 
 lh_code lh_s3_preflight(struct lh_s3 *s3, struct lh_error *err)

@@ -73,15 +73,17 @@ static char *lower_case(struct lh_arena *arena, lh_str name)
 /* Content-Encoding without aws-chunked, which is the body's way here and not the object's. */
 static lh_str stored_coding(struct lh_arena *arena, lh_str coding)
 {
-    char *out = lh_arena_alloc(arena, coding.len + 1);
+    char *out = lh_arena_alloc(arena, 2 * coding.len + 1); /* blanks behind commas may be new */
     size_t len = 0;
     lh_str item;
     while (out && lh_str_next(&coding, ',', &item)) {
         item = lh_str_trim(item);
         if (item.len == 0 || lh_str_eq_nocase(item, LH_STR("aws-chunked")))
             continue;
-        if (len > 0)
+        if (len > 0) {
             out[len++] = ',';
+            out[len++] = ' ';
+        }
         memcpy(out + len, item.ptr, item.len);
         len += item.len;
     }

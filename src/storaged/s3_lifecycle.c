@@ -1,9 +1,10 @@
 /*
  * Life cycle of a bucket's objects (Amazon S3 API Reference, PutBucketLifecycleConfiguration): the
  * rules that the keeper carries out. Whatever a rule says that we would not do is refused, since a
- * rule that is kept and not obeyed is worse than none.
+ * rule that is kept and not obeyed is worse than none. What it says of noncurrent versions and of
+ * delete markers is kept: there are none, so it is obeyed.
  */
-#include "base/mem.h"
+#include "base/hash.h"
 #include "storaged/s3.h"
 
 enum { ID_MAX = 255, DAYS_MAX = 1000000, MS_PER_DAY = 86400000 };
@@ -45,12 +46,12 @@ static lh_code take_expiration(struct lh_s3 *s3, const struct lh_xml_node *node,
             LH_TRY(take_days(s3, child, &rule->expire_days, err));
         else if (lh_str_is(child->name, "Date"))
             LH_TRY(take_date(s3, child, &rule->expire_at_ms, err));
-        else
+        else if (!lh_str_is(child->name, "ExpiredObjectDeleteMarker"))
             return refuse(s3, child, err);
     }
-    if ((rule->expire_days == 0) == (rule->expire_at_ms == 0))
+    if (node->first_child == NULL || node->first_child->next != NULL)
         return lh_s3_fail(s3, err, LH_S3_MALFORMED_XML,
-                          "<Expiration> needs either <Days> or <Date>");
+                          "<Expiration> needs one of <Days>, <Date>, <ExpiredObjectDeleteMarker>");
     return LH_OK;
 }
 
@@ -93,8 +94,9 @@ static lh_code take_element(struct lh_s3 *s3, const struct lh_xml_node *node,
         rule->id = node->text;
     else if (lh_str_is(node->name, "Prefix"))
         rule->prefix = node->text;
-    else if (lh_str_is(node->name, "Status"))
-        return LH_OK; /* read before */
+    else if (lh_str_is(node->name, "Status") ||
+             lh_str_is(node->name, "NoncurrentVersionExpiration"))
+        return LH_OK; /* read before; nothing to be done */
     else if (lh_str_is(node->name, "Filter"))
         return take_filter(s3, node, rule, err);
     else if (lh_str_is(node->name, "Expiration"))
@@ -118,7 +120,8 @@ static lh_code take_rule(struct lh_s3 *s3, const struct lh_xml_node *node,
     if (rule->id.len > ID_MAX)
         return lh_s3_fail(s3, err, LH_S3_INVALID_ARGUMENT, "an <ID> has more than %d bytes",
                           ID_MAX);
-    if (rule->expire_days == 0 && rule->expire_at_ms == 0 && rule->abort_upload_days == 0)
+    if (lh_xml_child(node, "Expiration") == NULL && rule->abort_upload_days == 0 &&
+        lh_xml_child(node, "NoncurrentVersionExpiration") == NULL)
         return lh_s3_fail(s3, err, LH_S3_INVALID_REQUEST,
                           "a rule must do something: <Expiration> or "
                           "<AbortIncompleteMultipartUpload>");
@@ -153,6 +156,26 @@ static lh_code take_rules(struct lh_s3 *s3, const struct lh_xml_node *root,
     return LH_OK;
 }
 
+/* The document as it is kept: every rule has an <ID>. */
+static void write_rules(struct lh_buf *out, const struct lh_xml_node *root)
+{
+    struct lh_xml xml = {out};
+    lh_xml_begin(&xml, "LifecycleConfiguration");
+    for (const struct lh_xml_node *rule = root->first_child; rule; rule = rule->next) {
+        lh_xml_open(&xml, "Rule");
+        if (lh_xml_child_text(rule, "ID").len == 0) {
+            char id[LH_UUID_TEXT];
+            lh_uuid4(id);
+            lh_xml_cstr(&xml, "ID", id);
+        }
+        for (const struct lh_xml_node *node = rule->first_child; node; node = node->next)
+            if (!lh_str_is(node->name, "ID") || node->text.len > 0)
+                lh_xml_node(&xml, node);
+        lh_xml_close(&xml, "Rule");
+    }
+    lh_xml_close(&xml, "LifecycleConfiguration");
+}
+
 lh_code lh_s3_put_lifecycle(struct lh_s3 *s3, struct lh_error *err)
 {
     size_t count = 0;
@@ -161,7 +184,7 @@ lh_code lh_s3_put_lifecycle(struct lh_s3 *s3, struct lh_error *err)
     LH_TRY(lh_s3_body_xml(s3, "LifecycleConfiguration", &root, err));
     LH_TRY(take_rules(s3, root, rules, &count, err));
     LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(LH_BUCKET_DOCUMENT_MAX);
-    lh_s3_xml_copy(&text, root);
+    write_rules(&text, root);
     if (lh_buf_overflowed(&text))
         return lh_s3_fail(s3, err, LH_S3_INVALID_REQUEST, "the rules are beyond %d bytes",
                           LH_BUCKET_DOCUMENT_MAX);

@@ -100,6 +100,11 @@ static void copy_node(struct lh_xml *xml, const struct lh_xml_node *node, bool i
     lh_xml_close(xml, name);
 }
 
+void lh_xml_node(struct lh_xml *xml, const struct lh_xml_node *node)
+{
+    copy_node(xml, node, false);
+}
+
 void lh_s3_xml_copy(struct lh_buf *out, const struct lh_xml_node *root)
 {
     struct lh_xml xml = {out};

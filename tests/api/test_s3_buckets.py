@@ -201,6 +201,11 @@ class Buckets(S3TestCase):
     # ---- life cycle ----
 
     def test_lifecycle(self):
+        marker = "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>"
+        document = lifecycle(RULE.format("m", marker), RULE.format("", DAYS), RULE.replace("<ID>{0}</ID>", "").format(
+            "", "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration>"))
+        self.assertEqual(self.s3.put("/bucket", document, "lifecycle").status, 200)
+        self.assertEqual(len(set(self.s3.get("/bucket", "lifecycle").texts("Rule/ID"))), 3)
         abort = ("<AbortIncompleteMultipartUpload><DaysAfterInitiation>2</DaysAfterInitiation>"
                  "</AbortIncompleteMultipartUpload>")
         document = lifecycle(RULE.format("one", DAYS), RULE.format("two", abort))
@@ -222,9 +227,8 @@ class Buckets(S3TestCase):
                 (lifecycle(RULE.format("x", DAYS).replace("Enabled", "enabled")), 400, "MalformedXML"),
                 (lifecycle(*(RULE.format(n, DAYS) for n in range(101))), 400, "InvalidRequest"),
                 (lifecycle(RULE.format("x", "<Transition><Days>1</Days></Transition>")), 501, "NotImplemented"),
-                (lifecycle(RULE.format("x", "<NoncurrentVersionExpiration/>")), 501, "NotImplemented"),
-                (lifecycle(RULE.format("x", "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"
-                                            "</Expiration>")), 501, "NotImplemented"),
+                (lifecycle(RULE.format("x", "<Expiration><Days>1</Days><Date>2030-01-01</Date></Expiration>")), 400,
+                 "MalformedXML"),
                 (lifecycle(RULE.format("x", DAYS).replace("<Prefix>logs/</Prefix>",
                                                           "<Tag><Key>k</Key><Value>v</Value></Tag>")), 501,
                  "NotImplemented")):
