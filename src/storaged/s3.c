@@ -23,7 +23,7 @@ enum rule_flags {
     UNSIGNED_OK = 4, /* asks nobody who they are (CORS preflight) */
     EACH_KEY = 8,    /* asks for each key of its body by itself */
     QUICK = 16,      /* worth a try where nothing may wait (LH_ROUTE_TRY) */
-    ANYBODY = 16,    /* every key may ask; the answer has what it may see */
+    ANYBODY = 32,    /* every key may ask; the answer has what it may see */
 };
 
 struct rule {
