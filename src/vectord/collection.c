@@ -152,8 +152,7 @@ static lh_code check_state(struct lh_collection *collection, struct lh_error *er
     return code;
 }
 
-/* The shared lock and the index, or the reason why not. */
-static lh_code begin_reading(struct lh_collection *collection, struct lh_error *err)
+lh_code lh_collection_begin_reading(struct lh_collection *collection, struct lh_error *err)
 {
     LH_CHECK_MAGIC(collection, COLLECTION_MAGIC);
     LH_TRY(check_state(collection, err));
@@ -162,7 +161,7 @@ static lh_code begin_reading(struct lh_collection *collection, struct lh_error *
     return LH_OK;
 }
 
-static void end_reading(struct lh_collection *collection)
+void lh_collection_end_reading(struct lh_collection *collection)
 {
     LH_CHECK(pthread_rwlock_unlock(&collection->lock) == 0);
 }
@@ -170,9 +169,9 @@ static void end_reading(struct lh_collection *collection)
 lh_code lh_collection_index(struct lh_collection *collection, struct lh_vindex **ret_index,
                             struct lh_error *err)
 {
-    LH_TRY(begin_reading(collection, err));
+    LH_TRY(lh_collection_begin_reading(collection, err));
     *ret_index = lh_vindex_ref(collection->index);
-    end_reading(collection);
+    lh_collection_end_reading(collection);
     return LH_OK;
 }
 
@@ -186,12 +185,12 @@ lh_code lh_collection_search(struct lh_collection *collection, struct lh_vindex 
     if (filled.ef == 0)
         filled.ef = (size_t)commons->settings->ef_default;
     struct lh_scratch_node *node = lh_commons_take_scratch(commons);
-    lh_code code = begin_reading(collection, err);
+    lh_code code = lh_collection_begin_reading(collection, err);
     if (code == LH_OK) {
         ret_found->index = lh_vindex_ref(index != NULL ? index : collection->index);
         ret_found->hits =
             lh_hnsw_search(&ret_found->index->graph, &filled, &node->scratch, ret_hits);
-        end_reading(collection);
+        lh_collection_end_reading(collection);
         atomic_fetch_add(&commons->queries, 1);
     }
     lh_commons_give_scratch(commons, node);
@@ -201,13 +200,13 @@ lh_code lh_collection_search(struct lh_collection *collection, struct lh_vindex 
 lh_code lh_collection_find(struct lh_collection *collection, lh_str id,
                            struct lh_vindex **ret_index, uint32_t *ret_slot, struct lh_error *err)
 {
-    LH_TRY(begin_reading(collection, err));
+    LH_TRY(lh_collection_begin_reading(collection, err));
     int32_t slot = lh_vindex_find(collection->index, id);
     if (slot >= 0) {
         *ret_slot = (uint32_t)slot;
         *ret_index = lh_vindex_ref(collection->index);
     }
-    end_reading(collection);
+    lh_collection_end_reading(collection);
     if (slot >= 0)
         return LH_OK;
     return lh_fail(err, LH_NOT_FOUND, "the index '%s' has no item '%.*s'", collection->name,
@@ -227,7 +226,7 @@ void lh_collection_stats(struct lh_collection *collection, struct lh_collection_
         ret_stats->dead = index->graph.dead_count;
         ret_stats->memory_bytes = atomic_load(&index->taken_bytes);
     }
-    end_reading(collection);
+    lh_collection_end_reading(collection);
     lh_mutex_lock(&collection->mutex);
     ret_stats->state = collection->state;
     ret_stats->problem = collection->problem;

@@ -116,6 +116,12 @@ void lh_collection_apply(struct lh_collection *collection, const struct lh_batch
 
 /* ---- reading; thread-safe ---- */
 
+/* The shared lock: `index` is there, and nothing of it becomes visible or dies until it is given
+ * back. For as long as a search takes; not to be taken twice by one thread. LH_INDEX_CORRUPT,
+ * LH_UNAVAILABLE, LH_NOT_FOUND by state. */
+lh_code lh_collection_begin_reading(struct lh_collection *collection, struct lh_error *err);
+void lh_collection_end_reading(struct lh_collection *collection);
+
 /* The index as it is now, for reading what never changes of it. LH_INDEX_CORRUPT, LH_UNAVAILABLE,
  * LH_NOT_FOUND by state. Unref it. */
 lh_code lh_collection_index(struct lh_collection *collection, struct lh_vindex **ret_index,

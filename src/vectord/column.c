@@ -101,6 +101,8 @@ static lh_str decode(lh_str bytes, struct lh_value *ret)
 static lh_str content_bytes(const struct lh_column *column, uint32_t code)
 {
     const struct lh_content *content = &column->contents[code];
+    if (content->len == 0)
+        return LH_STR(""); /* there may be no bytes at all */
     return lh_str_of(column->bytes + content->offset, content->len);
 }
 

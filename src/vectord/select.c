@@ -3,33 +3,30 @@
 
 #include <string.h>
 
-#include "base/check.h"
+#include "base/mem.h"
 
-enum { ATTEMPTS_MAX = 4 };
-
-/* How many slots there are. */
-static uint32_t slots_of(struct lh_collection *collection, const struct lh_vindex *index)
-{
-    LH_CHECK(pthread_rwlock_rdlock(&collection->lock) == 0);
-    uint32_t slots = index->graph.count;
-    LH_CHECK(pthread_rwlock_unlock(&collection->lock) == 0);
-    return slots;
-}
-
-/* Takes the dead out and counts the rest. */
-static void keep_live(struct lh_collection *collection, const struct lh_vindex *index,
-                      struct lh_slot_set *set)
+/* Takes the dead out and counts the rest. With the shared lock. */
+static void keep_live(const struct lh_vindex *index, struct lh_slot_set *set)
 {
     const uint64_t *dead = (const uint64_t *)(const void *)index->graph.dead.base;
     uint32_t words = set->slots / 64 + (set->slots % 64 > 0);
     uint32_t count = 0;
-    LH_CHECK(pthread_rwlock_rdlock(&collection->lock) == 0);
     for (uint32_t i = 0; i < words; i++) {
         set->words[i] &= ~dead[i];
         count += (uint32_t)__builtin_popcountll(set->words[i]);
     }
-    LH_CHECK(pthread_rwlock_unlock(&collection->lock) == 0);
     set->count = count;
+}
+
+/* The index and how many slots it has. */
+static lh_code look(struct lh_collection *collection, struct lh_vindex **ret_index,
+                    uint32_t *ret_slots, struct lh_error *err)
+{
+    LH_TRY(lh_collection_begin_reading(collection, err));
+    *ret_index = lh_vindex_ref(collection->index);
+    *ret_slots = collection->index->graph.count;
+    lh_collection_end_reading(collection);
+    return LH_OK;
 }
 
 lh_code lh_collection_select(struct lh_collection *collection, const struct lh_condition *condition,
@@ -37,14 +34,17 @@ lh_code lh_collection_select(struct lh_collection *collection, const struct lh_c
                              struct lh_error *err)
 {
     struct lh_vindex *index;
-    LH_TRY(lh_collection_index(collection, &index, err));
-    uint32_t slots = slots_of(collection, index);
+    uint32_t slots;
+    LH_TRY(look(collection, &index, &slots, err));
     lh_code code = lh_fields_select(index, slots, condition->filter, condition->text, ret_set, err);
+    if (code == LH_OK)
+        code = lh_collection_begin_reading(collection, err);
     if (code != LH_OK) {
         lh_vindex_unref(index);
         return code;
     }
-    keep_live(collection, index, ret_set);
+    keep_live(index, ret_set);
+    lh_collection_end_reading(collection);
     *ret_index = index;
     return LH_OK;
 }
@@ -58,36 +58,81 @@ void lh_searcher_deinit(struct lh_searcher *searcher)
     searcher->index = NULL;
 }
 
-static lh_code select_again(struct lh_searcher *searcher, struct lh_error *err)
+/* With the shared lock. */
+static bool is_current(const struct lh_searcher *searcher)
 {
-    lh_searcher_deinit(searcher);
-    return lh_collection_select(searcher->collection, searcher->condition, &searcher->index,
-                                &searcher->set, err);
+    const struct lh_vindex *index = searcher->collection->index;
+    return searcher->index == index && searcher->set.slots == index->graph.count &&
+           searcher->dead_count == index->graph.dead_count;
 }
 
-/* An item that is updated after the selection has a slot that is not in it, and its old one is
- * dead: it would be missing although it was there all the time. So a search that comes back with
- * too little has another go with a new selection. */
+/* The set as it is now. With the shared lock. */
+static lh_code take_set(struct lh_searcher *searcher, struct lh_error *err)
+{
+    struct lh_vindex *index = searcher->collection->index;
+    const struct lh_condition *condition = searcher->condition;
+    struct lh_slot_set set = {0};
+    LH_TRY(
+        lh_fields_select(index, index->graph.count, condition->filter, condition->text, &set, err));
+    keep_live(index, &set);
+    lh_searcher_deinit(searcher);
+    searcher->index = lh_vindex_ref(index);
+    searcher->set = set;
+    searcher->dead_count = index->graph.dead_count;
+    return LH_OK;
+}
+
+/* Reads what is new without the lock, so that there is next to nothing left to do under it. */
+static lh_code catch_up(struct lh_searcher *searcher, struct lh_error *err)
+{
+    struct lh_vindex *index;
+    uint32_t slots;
+    LH_AUTO_SLOT_SET struct lh_slot_set set = {0};
+    LH_TRY(look(searcher->collection, &index, &slots, err));
+    lh_code code = lh_fields_select(index, slots, searcher->condition->filter,
+                                    searcher->condition->text, &set, err);
+    lh_vindex_unref(index);
+    return code;
+}
+
+/* The shared lock, and the set as it is at that moment. */
+static lh_code begin_filtered(struct lh_searcher *searcher, struct lh_error *err)
+{
+    LH_TRY(lh_collection_begin_reading(searcher->collection, err));
+    if (is_current(searcher))
+        return LH_OK;
+    lh_collection_end_reading(searcher->collection);
+    LH_TRY(catch_up(searcher, err));
+    LH_TRY(lh_collection_begin_reading(searcher->collection, err));
+    lh_code code = take_set(searcher, err);
+    if (code != LH_OK)
+        lh_collection_end_reading(searcher->collection);
+    return code;
+}
+
+/* An update gives an item a new slot and kills the old one. The set is taken and searched under one
+ * lock, so an item that is there all the time is never missing. */
 lh_code lh_searcher_search(struct lh_searcher *searcher, const struct lh_hnsw_query *query,
                            struct lh_hnsw_hit *ret_hits, struct lh_found *ret_found,
                            struct lh_error *err)
 {
+    struct lh_commons *commons = searcher->collection->commons;
+    struct lh_hnsw_query filtered = *query;
     if (searcher->condition->filter == NULL)
         return lh_collection_search(searcher->collection, NULL, query, ret_hits, ret_found, err);
-    for (int attempt = 1;; attempt++) {
-        if (searcher->index == NULL || attempt > 1)
-            LH_TRY(select_again(searcher, err));
-        struct lh_hnsw_query filtered = *query;
-        filtered.allowed = searcher->set.words;
-        filtered.allowed_slots = searcher->set.slots;
-        filtered.allowed_count = searcher->set.count;
-        LH_TRY(lh_collection_search(searcher->collection, searcher->index, &filtered, ret_hits,
-                                    ret_found, err));
-        size_t wanted = query->k < searcher->set.count ? query->k : searcher->set.count;
-        if (ret_found->hits.count >= wanted || attempt == ATTEMPTS_MAX)
-            return LH_OK;
-        lh_vindex_unref(ret_found->index);
-    }
+    LH_TRY(begin_filtered(searcher, err));
+    struct lh_scratch_node *node = lh_commons_take_scratch(commons);
+    if (filtered.ef == 0)
+        filtered.ef = (size_t)commons->settings->ef_default;
+    filtered.allowed = searcher->set.words;
+    filtered.allowed_slots = searcher->set.slots;
+    filtered.allowed_count = searcher->set.count;
+    ret_found->index = lh_vindex_ref(searcher->index);
+    ret_found->hits = lh_hnsw_search(&searcher->index->graph, &filtered, &node->scratch, ret_hits);
+    lh_collection_end_reading(searcher->collection);
+    lh_commons_give_scratch(commons, node);
+    atomic_fetch_add(&commons->queries, 1);
+    return LH_OK;
 }
 
 /* ---- deleting ---- */

@@ -15,13 +15,14 @@ lh_code lh_collection_select(struct lh_collection *collection, const struct lh_c
                              struct lh_vindex **ret_index, struct lh_slot_set *ret_set,
                              struct lh_error *err);
 
-/* Searches with one condition, which is evaluated once for all queries and again when the index
- * has changed so that hits are missing. */
+/* Searches with one condition, which is evaluated once for all queries, and again when the index
+ * has changed. */
 struct lh_searcher {
     struct lh_collection *collection;
     const struct lh_condition *condition; /* filter NULL = all items */
     struct lh_vindex *index;              /* that `set` is of; NULL until the first query */
     struct lh_slot_set set;
+    uint32_t dead_count; /* when `set` was taken */
 };
 void lh_searcher_deinit(struct lh_searcher *searcher); /* accepts the zero state */
 
