@@ -33,6 +33,12 @@ static ssize_t posix_pread_now(int fd, void *buf, size_t len, off_t offset)
     return preadv2(fd, &part, 1, offset, RWF_NOWAIT);
 }
 
+static int posix_write_back(int fd)
+{
+    return sync_file_range(
+        fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 const struct lh_io lh_io_posix = {
     .openat = posix_openat,
     .close = close,
@@ -43,6 +49,7 @@ const struct lh_io lh_io_posix = {
     .pwrite = pwrite,
     .fsync = fsync,
     .fdatasync = fdatasync,
+    .write_back = posix_write_back,
     .ftruncate = ftruncate,
     .fallocate = fallocate,
     .linkat = linkat,

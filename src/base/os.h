@@ -27,6 +27,9 @@ struct lh_io {
     ssize_t (*pwrite)(int fd, const void *buf, size_t len, off_t offset);
     int (*fsync)(int fd);
     int (*fdatasync)(int fd);
+    /* Writes what is dirty of the whole file, and waits for it; durable it is only after an fsync.
+     * A failure is final as one of fsync: the next fsync may not tell it again. */
+    int (*write_back)(int fd);
     int (*ftruncate)(int fd, off_t length);
     int (*fallocate)(int fd, int mode, off_t offset, off_t length);
     int (*linkat)(int from_dir, const char *from, int to_dir, const char *to, int flags);

@@ -8,7 +8,9 @@
  * 3. What is appended to the WAL is gathered and written in one piece before its fsync: SQLite
  * writes each page of a commit by two calls. Other connections read what is committed only, so they
  * never miss it.
- * 4. When the fsync of the WAL fails, what was written since the last good one is cut off. It was
+ * 4. What a checkpoint writes to the database goes to the disk bit by bit, so that its fsync has
+ * little left to do: commits, which share the disk with it, would wait for all of that.
+ * 5. When the fsync of the WAL fails, what was written since the last good one is cut off. It was
  * not acknowledged, and must not come back as a commit at the next start.
  */
 #include "storaged/index_vfs_private.h"
@@ -28,6 +30,7 @@ enum {
     PAGE_BYTES = LH_INDEX_PAGE_BYTES,
     SEAL_AT = PAGE_BYTES - LH_INDEX_SEAL_BYTES,
     GATHER_BYTES = 256 << 10,
+    WRITE_BACK_BYTES = 1 << 20,
 };
 
 /* ---- seals of pages ---- */
@@ -118,6 +121,24 @@ static int gather(struct lh_vfs_file *file, const void *bytes, size_t len, int64
     return SQLITE_OK;
 }
 
+/* Whatever fails here is what an fsync would have failed with. */
+static int write_back(struct lh_vfs_file *file)
+{
+    file->unwritten += PAGE_BYTES;
+    if (file->unwritten < WRITE_BACK_BYTES)
+        return SQLITE_OK;
+    file->unwritten = 0;
+    int result;
+    do
+        result = lh_io->write_back(file->fd);
+    while (result != 0 && errno == EINTR);
+    if (result == 0 || errno == ENOSYS || errno == EINVAL)
+        return SQLITE_OK;
+    int none = 0;
+    atomic_compare_exchange_strong(&file->vfs->failed_errno, &none, errno);
+    return SQLITE_IOERR_FSYNC;
+}
+
 static int write_page(struct lh_vfs_file *file, const void *bytes, int64_t offset)
 {
     unsigned char page[PAGE_BYTES];
@@ -127,7 +148,8 @@ static int write_page(struct lh_vfs_file *file, const void *bytes, int64_t offse
     memcpy(page + SEAL_AT, &seal, sizeof(seal));
     if (atomic_load(&file->vfs->damaged_count) > 0)
         mark_page(file->vfs, number, false);
-    return write_out(file, page, sizeof(page), offset);
+    int result = write_out(file, page, sizeof(page), offset);
+    return result == SQLITE_OK ? write_back(file) : result;
 }
 
 int lh_vfs_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 offset)

@@ -50,6 +50,7 @@ struct lh_vfs_file {
     bool is_database;
     bool name_unsynced; /* just created: its folder must be synced with it */
     bool delete_on_close;
+    size_t unwritten;      /* bytes of the database since they were last written back */
     int64_t unsynced_from; /* lowest offset written since the last fsync; -1 = none */
     char *gathered;        /* of a WAL: bytes not written yet; made by the first write */
     size_t gathered_len;

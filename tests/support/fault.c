@@ -100,6 +100,11 @@ static int fault_fdatasync(int fd)
     return fails(LH_FAULT_SYNC) ? -1 : lh_io_posix.fdatasync(fd);
 }
 
+static int fault_write_back(int fd)
+{
+    return fails(LH_FAULT_SYNC) ? -1 : lh_io_posix.write_back(fd);
+}
+
 static int fault_ftruncate(int fd, off_t length)
 {
     return fails(LH_FAULT_TRUNCATE) ? -1 : lh_io_posix.ftruncate(fd, length);
@@ -145,6 +150,7 @@ static const struct lh_io fault_table = {
     .pwrite = fault_pwrite,
     .fsync = fault_fsync,
     .fdatasync = fault_fdatasync,
+    .write_back = fault_write_back,
     .ftruncate = fault_ftruncate,
     .fallocate = fault_fallocate,
     .linkat = fault_linkat,
