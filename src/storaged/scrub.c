@@ -342,7 +342,8 @@ static lh_code start(struct lh_store *store, uint64_t rate, struct lh_error *err
     atomic_store(&scrub->running, true);
     lh_code code = lh_thread_start(&scrub->thread, "scrub", scrub_main, scrub, err);
     scrub->joinable = code == LH_OK;
-    atomic_store(&scrub->running, atomic_load(&scrub->running) && code == LH_OK);
+    if (code != LH_OK)
+        atomic_store(&scrub->running, false);
     return code;
 }
 

@@ -530,9 +530,9 @@ LH_TEST(copies_move_no_bytes)
         assert_object(store, "small2", 100, 1);
         assert_object(store, "large2", 700000, 2);
         assert_object(store, "parts2", total_size(), 7);
-        sample_delete(store, "small");
-        sample_delete(store, "large");
-        sample_delete(store, "parts");
+        assert_int_equal(sample_delete(store, "small"), LH_OK);
+        assert_int_equal(sample_delete(store, "large"), LH_OK);
+        assert_int_equal(sample_delete(store, "parts"), LH_OK);
     }
     sample_tend(store);
     assert_int_equal(sample_file_count(dir), 1 + 3);
