@@ -113,5 +113,6 @@ int lh_cmd_ingest(struct lh_cli *cli, int argc, char **argv);
 int lh_cmd_storage(struct lh_cli *cli, int argc, char **argv);
 int lh_cmd_config(struct lh_cli *cli, int argc, char **argv);
 int lh_cmd_demo(struct lh_cli *cli, int argc, char **argv);
+int lh_cmd_vector(struct lh_cli *cli, int argc, char **argv);
 
 #endif

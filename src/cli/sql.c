@@ -171,13 +171,21 @@ static lh_code copy_bytes(void *ctx, const void *bytes, size_t len, struct lh_er
     return lh_fail_errno(err, "cannot write the result");
 }
 
-lh_code lh_sql_copy(struct lh_cli *cli, const struct lh_sql_query *sql, const char *format,
-                    FILE *out, struct lh_error *err)
+lh_code lh_sql_stream(struct lh_cli *cli, const struct lh_sql_query *sql, const char *format,
+                      lh_code (*on_bytes)(void *ctx, const void *bytes, size_t len,
+                                          struct lh_error *err),
+                      void *ctx, struct lh_error *err)
 {
-    struct query query = query_to(cli, copy_bytes, out);
+    struct query query = query_to(cli, on_bytes, ctx);
     lh_code code = run(&query, sql, format, err);
     lh_buf_deinit(&query.error);
     return code;
+}
+
+lh_code lh_sql_copy(struct lh_cli *cli, const struct lh_sql_query *sql, const char *format,
+                    FILE *out, struct lh_error *err)
+{
+    return lh_sql_stream(cli, sql, format, copy_bytes, out, err);
 }
 
 /* ---- as a table ---- */

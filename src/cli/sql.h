@@ -19,6 +19,12 @@ struct lh_sql_query {
 lh_code lh_sql_copy(struct lh_cli *cli, const struct lh_sql_query *sql, const char *format,
                     FILE *out, struct lh_error *err);
 
+/* The same, handed out in pieces while it arrives. */
+lh_code lh_sql_stream(struct lh_cli *cli, const struct lh_sql_query *sql, const char *format,
+                      lh_code (*on_bytes)(void *ctx, const void *bytes, size_t len,
+                                          struct lh_error *err),
+                      void *ctx, struct lh_error *err);
+
 /* The result as a table, with a line below that tells rows and time. */
 lh_code lh_sql_table(struct lh_cli *cli, const struct lh_sql_query *sql, FILE *out,
                      struct lh_error *err);
