@@ -357,6 +357,8 @@ lh_code lh_storaged_remote_list(const struct lh_storaged *storaged,
         .limit = options->limit < LIST_PAGE_MAX ? (unsigned)options->limit : LIST_PAGE_MAX,
         .limits = limits_of(x),
     };
+    if (!lh_utf8_valid(options->prefix) || !lh_utf8_valid(options->delimiter))
+        return lh_fail(err, LH_INVALID, "prefix and delimiter must be UTF-8 text");
     LH_AUTO_LISTING struct lh_listing listing;
     LH_AUTO_BUF struct lh_buf token = LH_BUF_INIT(ANSWER_BYTES_MAX);
     lh_listing_init(&listing);

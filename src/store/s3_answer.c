@@ -127,7 +127,7 @@ struct meaning {
 /* The first line that fits holds. */
 static const struct meaning meanings[] = {
     {0, "NoSuchKey", LH_NOT_FOUND, false, true},
-    {0, "NoSuchUpload", LH_NOT_FOUND, false, true},
+    {0, "NoSuchUpload", LH_BAD_UPSTREAM, false, true}, /* only we know its id */
     {0, "NoSuchBucket", LH_NOT_FOUND, false, false},
     {0, "PreconditionFailed", LH_PRECONDITION, false, true},
     {0, "InvalidRange", LH_RANGE, false, true},
@@ -210,15 +210,25 @@ static void adopt_clock(struct lh_s3_client *client, const struct lh_s3_answer *
         client->clock_skew_ms = answer->date_ms - lh_now_ms();
 }
 
+/* A 404 that is not in S3's words is of something between the store and us: it must not be taken
+ * for "there is no such object". (HEAD has no words.) */
+static bool is_about_request(const struct lh_s3_call *call, const struct lh_s3_answer *answer,
+                             const struct meaning *meaning)
+{
+    bool is_wordless = answer->status == 404 && answer->code[0] == '\0';
+    return meaning->is_request && (!is_wordless || call->method == LH_HTTP_HEAD);
+}
+
 /* "bucket/key: NoSuchKey: ..." for an answer about what was asked; which store has given it is for
  * the failures of the store. */
 static lh_code describe(const struct lh_s3_client *client, const struct lh_s3_call *call,
                         const struct lh_s3_answer *answer, const struct meaning *meaning,
                         const char *message, struct lh_error *err)
 {
-    bool is_plain = meaning->is_request && !meaning->passes;
+    bool is_request = is_about_request(call, answer, meaning);
+    bool is_plain = is_request && !meaning->passes;
     lh_code code = meaning->result;
-    if (client->is_backend && !meaning->is_request)
+    if (client->is_backend && !is_request)
         code = LH_BAD_UPSTREAM;
     LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(TEXT_BYTES_MAX);
     if (!is_plain)

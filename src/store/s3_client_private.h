@@ -62,13 +62,15 @@ bool lh_s3_take_etag(lh_str value, char out[LH_ETAG_SIZE]);
 enum { LH_S3_QUOTED_SIZE = LH_ETAG_SIZE + 2 };
 lh_str lh_s3_quote(const char *etag, char out[LH_S3_QUOTED_SIZE]);
 
-/* s3_put.c: memory of uploads, within the client's budget. False when it is used up. */
+/* s3_put.c: memory of uploads, within the client's budget, of which so many bytes are left to
+ * others. False when it is used up. */
 struct lh_s3_window {
     char *bytes;
     size_t size;
     size_t len;
 };
-bool lh_s3_window_take(struct lh_s3_client *client, size_t size, struct lh_s3_window *ret_window);
+bool lh_s3_window_take(struct lh_s3_client *client, size_t size, uint64_t left,
+                       struct lh_s3_window *ret_window);
 void lh_s3_window_free(struct lh_s3_client *client, struct lh_s3_window *window);
 /* Reads until the window is full or the body is at its end. */
 lh_code lh_s3_window_fill(const struct lh_s3_put *put, struct lh_s3_window *window,

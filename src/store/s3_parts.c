@@ -183,7 +183,9 @@ static lh_code next_worker(struct upload *upload, size_t window_bytes, struct wo
     unsigned max = upload->client->parts_parallel;
     if (upload->worker_count < max && upload->worker_count < WORKERS_MAX) {
         struct worker *worker = &upload->workers[upload->worker_count];
-        if (lh_s3_window_take(upload->client, window_bytes, &worker->window)) {
+        /* Half of the memory is for the first windows of others. */
+        uint64_t left = upload->client->buffer_bytes_max / 2;
+        if (lh_s3_window_take(upload->client, window_bytes, left, &worker->window)) {
             upload->worker_count++;
             *ret_worker = worker;
             return LH_OK;

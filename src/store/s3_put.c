@@ -15,20 +15,21 @@ enum { WINDOW_FIRST_BYTES = 64 << 10 };
 
 /* ---- windows ---- */
 
-static bool take_from_buffer(struct lh_s3_client *client, size_t size)
+static bool take_from_buffer(struct lh_s3_client *client, size_t size, uint64_t left)
 {
+    uint64_t max = client->buffer_bytes_max - left;
     lh_mutex_lock(&client->mutex);
-    bool fits = size <= client->buffer_bytes_max &&
-                client->stats.buffer_bytes <= client->buffer_bytes_max - size;
+    bool fits = size <= max && client->stats.buffer_bytes <= max - size;
     if (fits)
         client->stats.buffer_bytes += size;
     lh_mutex_unlock(&client->mutex);
     return fits;
 }
 
-bool lh_s3_window_take(struct lh_s3_client *client, size_t size, struct lh_s3_window *ret_window)
+bool lh_s3_window_take(struct lh_s3_client *client, size_t size, uint64_t left,
+                       struct lh_s3_window *ret_window)
 {
-    if (!take_from_buffer(client, size))
+    if (!take_from_buffer(client, size, left))
         return false;
     *ret_window = (struct lh_s3_window){.bytes = lh_try_malloc(size, 1), .size = size};
     if (ret_window->bytes == NULL)
@@ -49,7 +50,7 @@ void lh_s3_window_free(struct lh_s3_client *client, struct lh_s3_window *window)
 static bool window_grow(struct lh_s3_client *client, struct lh_s3_window *window, size_t max)
 {
     size_t size = window->size > max / 4 ? max : window->size * 4;
-    if (!take_from_buffer(client, size - window->size))
+    if (!take_from_buffer(client, size - window->size, 0))
         return false;
     window->bytes = lh_realloc(window->bytes, size);
     window->size = size;
@@ -223,7 +224,7 @@ lh_code lh_s3_client_put(struct lh_s3_client *client, const struct lh_s3_put *pu
     size_t size = WINDOW_FIRST_BYTES < part ? WINDOW_FIRST_BYTES : part;
     if (known)
         size = (uint64_t)put->length < part ? (size_t)put->length : part;
-    if (!lh_s3_window_take(client, size > 0 ? size : 1, &window))
+    if (!lh_s3_window_take(client, size > 0 ? size : 1, 0, &window))
         return fail_no_room(err);
     lh_code code = known ? lh_s3_window_fill(put, &window, err)
                          : read_unknown(client, put, part, &window, err);

@@ -74,7 +74,7 @@ class Remote(TestCase):
     def test_objects_come_back(self):
         store = self.start()
         for size in (0, 1, 65536, 65537, MIB, self.PART - 1, self.PART, self.PART + 1, 2 * self.PART,
-                     11 * MIB + 7):
+                     2 * self.PART + 7):
             body = self.random.randbytes(size)
             for name, sent in (("plain", body), ("chunked", iter([body[at:at + 70000]
                                                                   for at in range(0, size, 70000)]))):
@@ -186,6 +186,8 @@ class Remote(TestCase):
         page = store.get("/storage?delimiter=/").json()
         self.assertEqual(([item["key"] for item in page["items"]], page["prefixes"], page["next"]),
                          (["m"], ["l/"], None))
+        self.assertProblem(store.get("/storage?prefix=%FF"), 400, "invalid_request")
+        self.assertProblem(store.get("/storage?cursor=none"), 400, "invalid_request")
         page = store.get("/storage?prefix=l/&delimiter=/").json()
         self.assertEqual(page["prefixes"], [f"l/{number}/" for number in range(7)])
         self.assertEqual([item["key"] for item in page["items"]], ["l/x"])
@@ -296,7 +298,7 @@ class Remote(TestCase):
 
     def test_every_fault_of_an_upload_in_parts_is_repaired(self):
         store = self.start()
-        body = self.random.randbytes(3 * self.PART + 11)
+        body = self.random.randbytes(2 * self.PART + 11)
         cases = [("POST", r"\?uploads", fault) for fault in ("busy", "refuse", "lose", "fail")]
         cases += [("PUT", r"partNumber=2", fault) for fault in ("busy", "refuse", "lose", "fail", "garbage")]
         cases += [("POST", r"\?uploadId", fault) for fault in ("busy", "refuse", "lose", "fail", "hidden")]
@@ -438,6 +440,16 @@ class Remote(TestCase):
                 self.assertProblem(store.request(method, path, b"" if method == "PUT" else None), 502,
                                    "bad_upstream")
                 self.assertIn(words, self.health()["last_error"])
+
+    def test_a_404_that_is_not_of_the_store_is_no_answer(self):
+        store = self.start()
+        self.assertEqual(store.put("/storage/x", b"1").status, 200)
+        self.proxy.answer_hook = lambda method, target, headers: (404, {"Content-Type": "text/html"},
+                                                                  b"<html>no such route</html>")
+        for path in ("/storage/x", "/storage", "/storage/none"):
+            self.assertProblem(store.get(path), 502, "bad_upstream")
+        self.proxy.answer_hook = None
+        self.assertProblem(store.get("/storage/none"), 404, "not_found")
 
     def test_the_client_is_gone(self):
         store = self.start()
