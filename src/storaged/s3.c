@@ -261,7 +261,7 @@ static bool is_neutral(lh_str name)
     for (size_t i = 0; i < LH_COUNT(neutral); i++)
         if (lh_str_is(name, neutral[i]))
             return true;
-    return name.len >= 6 && lh_str_eq_nocase(lh_str_of(name.ptr, 6), LH_STR("x-amz-"));
+    return lh_str_starts_nocase(name, LH_STR("x-amz-"));
 }
 
 static lh_code check_query(struct lh_s3 *s3, const struct rule *rule, struct lh_error *err)

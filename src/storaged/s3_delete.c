@@ -147,7 +147,7 @@ lh_code lh_s3_delete_objects(struct lh_s3 *s3, struct lh_error *err)
     struct item *items = NULL;
     size_t count = 0;
     if (s3->who.anonymous)
-        return lh_s3_fail(s3, err, LH_S3_ACCESS_DENIED, "Access Denied");
+        LH_TRY(lh_s3_authorize(s3, LH_ACCESS_WRITE, s3->bucket_name, LH_STR(""), err));
     LH_TRY(lh_s3_body_xml(s3, "Delete", &root, err));
     LH_TRY(take_items(s3, root, &items, &count, err));
     LH_TRY(delete_items(s3, items, count, err));
