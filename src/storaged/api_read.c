@@ -82,15 +82,42 @@ void lh_read_set_validators(struct lh_http_exchange *x, const struct lh_store_in
     set_text(x, "Accept-Ranges", "bytes");
 }
 
+/* botocore writes headers in UTF-8, but reads them as ISO-8859-1. What fits into that is given to
+ * it so, and it reads what it wrote; all others get the bytes that were sent. */
+static bool reads_latin1(const struct lh_http_exchange *x)
+{
+    lh_str agent = lh_http_header(x, "User-Agent");
+    return lh_str_starts_nocase(agent, LH_STR("boto")) ||
+           lh_str_starts_nocase(agent, LH_STR("aws-cli/"));
+}
+
+/* In ISO-8859-1 when it is UTF-8 that fits; else as it is. */
+static lh_str to_latin1(struct lh_arena *arena, lh_str text)
+{
+    char *out = lh_utf8_valid(text) ? lh_arena_alloc(arena, text.len + 1) : NULL;
+    size_t len = 0;
+    for (size_t i = 0; out && i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+        if (byte > 0xc3)
+            return text;
+        if (byte >= 0xc2)
+            byte = (unsigned char)(byte << 6 | ((unsigned char)text.ptr[++i] & 0x3f));
+        out[len++] = (char)byte;
+    }
+    return out ? lh_str_of(out, len) : text;
+}
+
 void lh_read_set_headers(struct lh_http_exchange *x, const struct lh_object *object,
                          bool (*skip)(const void *ctx, lh_str name), const void *ctx)
 {
     struct lh_attributes headers = lh_object_headers(object);
+    bool latin1 = headers.count > 0 && reads_latin1(x);
     for (size_t i = 0; i < headers.count; i++) {
         const struct lh_attribute *header = &headers.list[i];
         const char *name = lh_arena_strndup(lh_http_arena(x), header->name.ptr, header->name.len);
         if (name && (!skip || !skip(ctx, header->name)))
-            lh_http_set_header(x, name, header->value);
+            lh_http_set_header(x, name,
+                               latin1 ? to_latin1(lh_http_arena(x), header->value) : header->value);
     }
 }
 

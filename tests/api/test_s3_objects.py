@@ -50,6 +50,13 @@ class Objects(S3TestCase):
         self.s3.put("/bucket/k", b"1", headers={"x-amz-meta-text": "caf\xe9"})
         self.assertEqual(self.s3.head("/bucket/k").headers["x-amz-meta-text"], "caf\xe9")
 
+    def test_metadata_for_clients_that_read_latin1(self):
+        """botocore sends UTF-8 and reads ISO-8859-1."""
+        agent = {"User-Agent": "Boto3/1.43.11 md/Botocore#1.43.11"}
+        for text, read in (("caf\xe9 \xff", "caf\xe9 \xff"), ("日本 é", "日本 é".encode().decode("latin-1")), ("a", "a")):
+            self.s3.put("/bucket/k", b"1", headers={"x-amz-meta-text": text.encode().decode("latin-1")})
+            self.assertEqual(self.s3.head("/bucket/k", headers=agent).headers["x-amz-meta-text"], read)
+
     def test_content_encoding_without_our_own(self):
         for sent, kept in (("gzip", "gzip"), ("deflate, gzip", "deflate, gzip"), ("deflate,gzip", "deflate, gzip"), ("gzip, aws-chunked", "gzip"),
                            ("aws-chunked, gzip", "gzip"), ("aws-chunked", None), ("aws-chunked,AWS-Chunked", None)):

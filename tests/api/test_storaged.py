@@ -73,7 +73,7 @@ class Storaged(TestCase):
         for path in ("/storage/%", "/storage/%2", "/storage/%zz", "/storage/a%2"):
             for method in ("PUT", "GET", "DELETE"):
                 self.assertEqual(store.request(method, path).status, 400, path)
-        self.assertEqual(store.put("/storage/").status, 404)
+        self.assertEqual(store.put("/storage/").status, 400)  # a bucket of S3 cannot have that name
         self.assertUntouched()
 
     def test_an_address_is_never_a_path(self):
@@ -94,11 +94,13 @@ class Storaged(TestCase):
             for headers in ({"Content-MD5": b64(wrong[0])}, {"x-amz-checksum-sha256": b64(wrong[1])},
                             {"X-Amz-Content-SHA256": wrong[1].hex()},
                             {"Content-MD5": b64(md5), "x-amz-checksum-sha256": b64(wrong[1])},
-                            {"x-amz-checksum-sha256": b64(sha256), "x-amz-content-sha256": wrong[1].hex()}):
+                            {"x-amz-checksum-sha256": b64(sha256), "x-amz-content-sha256": wrong[1].hex()},
+                            {"x-amz-checksum-crc32": "AAAAAA=="}, {"x-amz-checksum-crc32c": "AAAAAA=="},
+                            {"x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}, {"x-amz-checksum-sha1": b64(bytes(20))}):
                 self.assertProblem(store.put("/storage/d", body, headers), 400, "bad_digest")
-            for headers in ({"Content-MD5": "?"}, {"Content-MD5": b64(b"short")}, {"Content-MD5": ""},
-                            {"x-amz-checksum-sha256": b64(md5)}):
+            for headers in ({"Content-MD5": "?"}, {"Content-MD5": b64(b"short")}, {"Content-MD5": ""}):
                 self.assertProblem(store.put("/storage/d", body, headers), 400, "invalid_request")
+            self.assertProblem(store.put("/storage/d", body, {"x-amz-checksum-sha256": b64(md5)}), 400, "bad_digest")
             self.assertUntouched()
             for headers in ({"Content-MD5": b64(md5)}, {"x-amz-checksum-sha256": b64(sha256)},
                             {"x-amz-content-sha256": sha256.hex()},
@@ -108,13 +110,11 @@ class Storaged(TestCase):
 
     def test_what_is_not_done_is_refused(self):
         store = self.start()
-        for headers in ({"x-amz-checksum-crc32": "AAAAAA=="}, {"x-amz-checksum-crc32c": "AAAAAA=="},
-                        {"x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}, {"x-amz-checksum-sha1": "x"},
+        for headers in ({"x-amz-checksum-md4": "AAAAAA=="}, {"Content-Range": "bytes 0-0/5"},
                         {"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER"},
-                        {"Content-Encoding": "aws-chunked"}, {"Content-Encoding": "gzip"}):
+                        {"x-amz-server-side-encryption": "AES256"}):
             self.assertProblem(store.put("/storage/n", b"x", headers), 501, "unsupported")
-        self.assertProblem(store.put("/storage/n", b"x", {"Content-Range": "bytes 0-0/5"}), 400,
-                           "invalid_request")
+        self.assertProblem(store.put("/storage/n", b"x", {"Content-Encoding": "aws-chunked"}), 400, "invalid_request")
         self.assertProblem(store.put("/storage/n", b"x", {"Content-Type": "x" * 256}), 400, "invalid_request")
         self.assertProblem(store.put("/storage/n?acl", b"x"), 400, "invalid_request")
         self.assertProblem(store.get("/storage/keep?versionId=1"), 400, "invalid_request")
@@ -127,7 +127,7 @@ class Storaged(TestCase):
             answer = store.request(method, path)
             self.assertProblem(answer, 405, "method_not_allowed")
             self.assertIn("GET", answer.headers["Allow"])
-        self.assertProblem(store.get("/stored"), 404, "route_not_found")
+        self.assertEqual(store.get("/stored").status, 404)  # a bucket of S3
         self.assertUntouched()
 
     def test_incomplete_bodies(self):
