@@ -240,7 +240,9 @@ void lh_store_unpin(struct lh_store *store, uint64_t list)
     LH_CHECK(pin);
     if (--pin->count == 0) {
         *pin = store->pins[--store->pin_count];
-        lh_keeper_wake(store);
+        if (store->pin_in_the_way)
+            lh_keeper_wake(store);
+        store->pin_in_the_way = false;
     }
     lh_mutex_unlock(&store->mutex);
 }
@@ -249,6 +251,7 @@ bool lh_store_is_pinned(struct lh_store *store, uint64_t list)
 {
     lh_mutex_lock(&store->mutex);
     bool pinned = find_pin(store, list) != NULL;
+    store->pin_in_the_way |= pinned;
     lh_mutex_unlock(&store->mutex);
     return pinned;
 }

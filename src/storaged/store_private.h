@@ -102,6 +102,7 @@ struct lh_store {
     struct lh_pin *pins;
     size_t pin_count;
     size_t pin_capacity;
+    bool pin_in_the_way; /* the keeper left a doomed list alone */
     uint64_t upload_count;
     uint64_t upload_bytes;
     struct lh_damaged *damaged;
@@ -146,6 +147,7 @@ void lh_store_doom_file(struct lh_store *store, uint64_t body);
 /* While a list of parts is pinned, its parts stay where they are. */
 void lh_store_pin(struct lh_store *store, uint64_t list);
 void lh_store_unpin(struct lh_store *store, uint64_t list);
+/* For the keeper, who is woken when it may try again. */
 bool lh_store_is_pinned(struct lh_store *store, uint64_t list);
 lh_time_ms lh_store_now(const struct lh_store *store);
 void lh_store_note_damaged(struct lh_store *store, int64_t bucket, lh_str key);
