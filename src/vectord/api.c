@@ -1,5 +1,6 @@
 /* vectord over HTTP: the routes, and indexes as a whole (docs/api/vectord.md). */
 #include "vectord/api.h"
+#include "vectord/figures.h"
 
 #include <string.h>
 
@@ -74,7 +75,43 @@ static void put_figures(struct lh_json *json, const struct lh_collection_stats *
     lh_json_ku64(json, "pending_bytes", stats->pending_bytes);
 }
 
-static void put_collection(struct lh_json *json, struct lh_collection *collection)
+static void put_codes(struct lh_json *json, const struct lh_index_figures *figures)
+{
+    lh_json_key(json, "codes");
+    if (!figures->has_codes) {
+        lh_json_null(json);
+        return;
+    }
+    lh_json_object(json);
+    lh_json_ku64(json, "levels", figures->scale.level_max + 1);
+    lh_json_kf64(json, "low", figures->scale.low);
+    lh_json_kf64(json, "step", figures->scale.step);
+    lh_json_kf64(json, "clipped", figures->scale.clipped);
+    lh_json_kf64(json, "score", figures->scale.score);
+    lh_json_object_end(json);
+}
+
+static void put_insides(struct lh_json *json, struct lh_collection *collection)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    struct lh_index_figures figures;
+    if (lh_collection_figures(collection, &figures, &err) != LH_OK)
+        return; /* it was dropped meanwhile */
+    lh_json_ku64(json, "levels", figures.level_count);
+    lh_json_key(json, "memory");
+    lh_json_object(json);
+    lh_json_ku64(json, "vectors", figures.vector_bytes);
+    lh_json_ku64(json, "codes", figures.code_bytes);
+    lh_json_ku64(json, "links", figures.link_bytes);
+    lh_json_ku64(json, "ids", figures.id_bytes);
+    lh_json_ku64(json, "metadata", figures.metadata_bytes);
+    lh_json_ku64(json, "fields", figures.field_bytes);
+    lh_json_object_end(json);
+    put_codes(json, &figures);
+}
+
+/* `insides`: with what it is made of. */
+static void put_collection(struct lh_json *json, struct lh_collection *collection, bool insides)
 {
     struct lh_collection_stats stats;
     lh_collection_stats(collection, &stats);
@@ -90,17 +127,25 @@ static void put_collection(struct lh_json *json, struct lh_collection *collectio
         lh_json_ku64(json, "memory_bytes", stats.memory_bytes);
         if (collection->commons->store != NULL)
             put_figures(json, &stats);
+        if (insides)
+            put_insides(json, collection);
     }
     lh_json_object_end(json);
 }
 
-lh_code lh_vector_reply_collection(struct lh_http_exchange *x, int status,
-                                   struct lh_collection *collection, struct lh_error *err)
+static lh_code reply_collection(struct lh_http_exchange *x, int status, bool insides,
+                                struct lh_collection *collection, struct lh_error *err)
 {
     LH_AUTO_BUF struct lh_buf answer = LH_BUF_INIT(ANSWER_MAX);
     struct lh_json json = LH_JSON_TO(&answer);
-    put_collection(&json, collection);
+    put_collection(&json, collection, insides);
     return lh_http_reply_json(x, status, &answer, err);
+}
+
+lh_code lh_vector_reply_collection(struct lh_http_exchange *x, struct lh_collection *collection,
+                                   struct lh_error *err)
+{
+    return reply_collection(x, 200, true, collection, err);
 }
 
 /* ---- handlers ---- */
@@ -116,7 +161,7 @@ static lh_code create(void *service, struct lh_http_exchange *x, struct lh_error
     LH_TRY(read_create(root, &wanted, err));
     LH_TRY(lh_vectord_create(api->core, &wanted, &created, err));
     LH_TRY(lh_vectord_find(api->core, wanted.name, &collection, err));
-    lh_code code = lh_vector_reply_collection(x, created ? 201 : 200, collection, err);
+    lh_code code = reply_collection(x, created ? 201 : 200, false, collection, err);
     lh_collection_unref(collection);
     return code;
 }
@@ -127,7 +172,7 @@ static lh_code get_one(void *service, struct lh_http_exchange *x, struct lh_erro
     struct lh_collection *collection;
     struct lh_body_limits limits; /* asked for, since it fails for an index that is not served */
     LH_TRY(lh_vector_target(api, x, &collection, &limits, err));
-    lh_code code = lh_vector_reply_collection(x, 200, collection, err);
+    lh_code code = lh_vector_reply_collection(x, collection, err);
     lh_collection_unref(collection);
     return code;
 }
@@ -157,7 +202,7 @@ static lh_code list(void *service, struct lh_http_exchange *x, struct lh_error *
     lh_json_key(&json, "items");
     lh_json_array(&json);
     for (size_t i = 0; i < shown; i++)
-        put_collection(&json, found[i]);
+        put_collection(&json, found[i], false);
     lh_json_array_end(&json);
     lh_json_kcstr(&json, "next", count > limit ? found[shown - 1]->name : NULL);
     lh_json_object_end(&json);

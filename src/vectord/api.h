@@ -25,9 +25,9 @@ lh_code lh_vector_search(void *service, struct lh_http_exchange *x, struct lh_er
 lh_code lh_vector_snapshot(void *service, struct lh_http_exchange *x, struct lh_error *err);
 lh_code lh_vector_recall(void *service, struct lh_http_exchange *x, struct lh_error *err);
 
-/* An index as GET shows it. */
-lh_code lh_vector_reply_collection(struct lh_http_exchange *x, int status,
-                                   struct lh_collection *collection, struct lh_error *err);
+/* 200 with an index as GET shows it. */
+lh_code lh_vector_reply_collection(struct lh_http_exchange *x, struct lh_collection *collection,
+                                   struct lh_error *err);
 
 /* The collection of {name}, and what bodies for it may be. Unref it. */
 lh_code lh_vector_target(struct lh_vector_api *api, const struct lh_http_exchange *x,

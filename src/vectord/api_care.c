@@ -19,7 +19,7 @@ lh_code lh_vector_snapshot(void *service, struct lh_http_exchange *x, struct lh_
     lh_deadline deadline = lh_deadline_in_ms(api->settings->load_timeout);
     lh_code code = lh_vectord_snapshot(api->core, collection, deadline, err);
     if (code == LH_OK)
-        code = lh_vector_reply_collection(x, 200, collection, err);
+        code = lh_vector_reply_collection(x, collection, err);
     lh_collection_unref(collection);
     return code;
 }

@@ -323,6 +323,19 @@ class Filters(TestCase):
         self.create("empty")
         self.assertEqual(self.vectors.post("/vectors/empty/recall").json()["sample"], 0)
 
+    def test_what_an_index_is_made_of(self):
+        self.fill()
+        self.search({"vector": self.data[0], "filter": {"part": 3}})
+        stats = self.vectors.get("/vectors/docs").json()
+        memory = stats["memory"]
+        self.assertEqual(memory["vectors"], COUNT * DIMENSION * 4)
+        self.assertGreater(memory["links"], COUNT * 2 * 16 * 4 - 1)
+        self.assertGreater(memory["fields"], COUNT * 4 - 1)
+        self.assertGreaterEqual(stats["levels"], 2)
+        self.assertEqual(stats["codes"] is None, memory["codes"] == 0)
+        self.create("exact", quantization="none")
+        self.assertIsNone(self.vectors.get("/vectors/exact").json()["codes"])
+
     def test_no_snapshot_without_a_store(self):
         self.start()
         self.create(dimension=2)
