@@ -8,7 +8,7 @@ import tempfile
 import time
 
 import bench_support as bench
-from support.lakehouse import PORTS, die_with_parent, request
+from support.lakehouse import PORTS, die_with_parent
 
 ACCESS, SECRET = "lakehouse-bench", "lakehouse-bench-secret"
 OBJECTS = bench.HTTP_LOAD.parent / "objects"
@@ -29,22 +29,26 @@ def run(*command, core=None):
 
 
 class Door:
-    """One way into a store: a port, what stands before a key, and whether requests are signed."""
+    """One way into a store: what stands before a key, and how requests show who they are."""
 
-    def __init__(self, name, pid, port, prefix, signed=False):
-        self.name, self.pid, self.port, self.prefix = name, pid, port, prefix
-        self.sign = ["-S", f"{ACCESS}:{SECRET}"] if signed else []
+    def __init__(self, name, server, prefix, signed=False, bearer=False):
+        self.name, self.server, self.prefix = name, server, prefix
+        self.proof = ["-S", f"{ACCESS}:{SECRET}"] if signed else []
+        self.proof += ["-H", f"Authorization: Bearer {SECRET}"] if bearer else []
+
+    def make_bucket(self):
+        run(bench.HTTP_LOAD, "-p", self.server.port, "-m", "PUT", "-t", self.prefix.rstrip("/"), "-n", 1, *self.proof)
 
     def load(self, key, method="GET", connections=1, seconds=None, requests=None, body=0, keys=0, core=None):
-        command = [bench.HTTP_LOAD, "-p", self.port, "-m", method, "-t", self.prefix + key, "-c", connections,
-                   "-b", body, "-k", keys, *self.sign]
+        command = [bench.HTTP_LOAD, "-p", self.server.port, "-m", method, "-t", self.prefix + key, "-c", connections,
+                   "-b", body, "-k", keys, *self.proof]
         return run(*command, *(["-n", requests] if requests else ["-s", seconds or 2]), core=core)
 
     def put(self, key, body, requests=1):
         return self.load(key, "PUT", requests=requests, body=body)
 
     def cpu(self):
-        return bench.cpu_seconds(self.pid)
+        return bench.cpu_seconds(self.server.pid)
 
     def loaded(self, key, **more):
         """The load's result, with `cpu_us` of the server for each request."""
@@ -55,9 +59,12 @@ class Door:
 
 
 def storaged(case, **settings):
-    """A storaged, and its door."""
-    store = case.service("storaged", **{"log.level": "info", **settings})
-    return store, Door("native", store.pid, store.port, "/storage/bench/")
+    """A storaged with one access key; its signed door, to the bucket `bench`, and the native one, whose requests
+    show the key's secret."""
+    store = case.service("storaged", **{"log.level": "info", "keys.id": ACCESS, "keys.secret": SECRET, **settings})
+    door = Door("S3, signed", store, "/bench/", signed=True)
+    door.make_bucket()
+    return store, door, Door("native", store, "/storage/bench/", bearer=True)
 
 
 class Minio:
@@ -65,22 +72,26 @@ class Minio:
 
     def __init__(self, folder):
         self.folder = tempfile.mkdtemp(prefix="minio-", dir=folder)
-        port = PORTS.take()
+        self.port = PORTS.take()
         environment = {**os.environ, "MINIO_ROOT_USER": ACCESS, "MINIO_ROOT_PASSWORD": SECRET, "MINIO_BROWSER": "off"}
         self.process = subprocess.Popen(
-            [os.environ["MINIO"], "server", "--quiet", "--address", f"127.0.0.1:{port}", self.folder],
+            [os.environ["MINIO"], "server", "--quiet", "--address", f"127.0.0.1:{self.port}", self.folder],
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             preexec_fn=die_with_parent)
-        self.door = Door("MinIO", self.process.pid, port, "/bench/", signed=True)
+        self.pid = self.process.pid
+        self.door = Door("MinIO, signed", self, "/bench/", signed=True)
+        self.wait()
+
+    def wait(self):
+        """Until it takes a bucket, which is later than it says that it lives."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
-                if request(port, "GET", "/minio/health/live", timeout=5).status == 200:
-                    break
-            except OSError:
-                pass
-            time.sleep(0.1)
-        run(bench.HTTP_LOAD, "-p", port, "-m", "PUT", "-t", "/bench", "-n", 1, *self.door.sign)
+                self.door.make_bucket()
+                return
+            except RuntimeError:
+                time.sleep(0.2)
+        raise RuntimeError("MinIO does not start")
 
     def stop(self):
         self.process.terminate()
@@ -88,12 +99,28 @@ class Minio:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def minio(folder):
+def minio(case):
     """A running MinIO, or None, which is said."""
-    if os.environ.get("MINIO"):
-        return Minio(folder)
-    print("MinIO skipped: set MINIO to its program")
-    return None
+    if not os.environ.get("MINIO"):
+        print("MinIO skipped: set MINIO to its program")
+        return None
+    server = Minio(case.folder)
+    case.addCleanup(server.stop)
+    return server
+
+
+def nginx(case, files):
+    """An nginx that serves `files` ({name: bytes}) below /, by one process on any core."""
+    server = bench.Nginx("root @folder@/files;")
+    case.addCleanup(server.stop)
+    (server.folder / "files").mkdir()
+    server.folder.chmod(0o755)
+    for name, content in files.items():
+        (server.folder / "files" / name).write_bytes(content)
+    server.pid = server.worker
+    for task in bench.tasks(server.worker):
+        os.sched_setaffinity(task, range(os.cpu_count() or 1))
+    return Door("nginx", server, "/")
 
 
 def ratio(ours, theirs):

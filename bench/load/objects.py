@@ -1,4 +1,4 @@
-"""Durable PUTs of 4 KiB a second through HTTP, against one fsynced file per object (the baseline), a raw log with
+"""Durable PUTs of 4 KiB a second through HTTP, signed, against one fsynced file per object (the baseline), a raw log with
 group commit (the limit; no HTTP) and MinIO. All write to the same disk in the same run, in turn."""
 
 import tempfile
@@ -20,10 +20,8 @@ class Bench(TestCase):
 
     def runTest(self):
         options = bench.arguments()
-        store, door = objects.storaged(self)
-        minio = objects.minio(self.folder)
-        if minio:
-            self.addCleanup(minio.stop)
+        _, door, _ = objects.storaged(self)
+        minio = objects.minio(self)
         peers = [name for name in PEERS if name != "minio" or minio]
         rows, figures = [], []
         for connections in CONNECTIONS:
