@@ -190,29 +190,27 @@ lh_code lh_storage_put(struct lh_storage *storage, const char *const *words, siz
 
 /* ---- get ---- */
 
-static lh_code name_items(struct lh_storage_plan *plan, const char *folder, lh_str base,
-                          struct lh_error *err)
+/* Objects that only mark a folder: empty, with a key that ends in a slash. */
+static void drop_markers(struct lh_storage_plan *plan)
 {
     size_t kept = 0;
     for (size_t i = 0; i < plan->count; i++) {
         struct lh_storage_item *item = &plan->items[i];
-        lh_str key = lh_str_from(item->key);
-        if (lh_str_ends(key, "/") && item->bytes == 0) { /* a marker of a folder */
+        if (item->bytes == 0 && lh_str_ends(lh_str_from(item->key), "/"))
             free(item->key);
-            continue;
-        }
-        plan->items[kept] = *item;
-        item = &plan->items[kept++];
-        lh_code code = lh_storage_local_name(folder, base, key, &item->local, err);
-        if (code != LH_OK) {
-            /* What lies behind is told twice no more. */
-            for (size_t rest = i + 1; rest < plan->count; rest++)
-                free(plan->items[rest].key);
-            plan->count = kept;
-            return code;
-        }
+        else
+            plan->items[kept++] = *item;
     }
     plan->count = kept;
+}
+
+static lh_code name_items(struct lh_storage_plan *plan, const char *folder, lh_str base,
+                          struct lh_error *err)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        struct lh_storage_item *item = &plan->items[i];
+        LH_TRY(lh_storage_local_name(folder, base, lh_str_from(item->key), &item->local, err));
+    }
     return LH_OK;
 }
 
@@ -242,6 +240,7 @@ static lh_code get_folder(struct lh_storage *storage, const struct lh_storage_pa
                                           from->key.len > 0 ? lh_str_from(base) : LH_STR("")};
     LH_TRY(lh_storage_plan_list(storage, &below, &plan, err));
     lh_storage_plan_sort(&plan);
+    drop_markers(&plan);
     LH_TRY(name_items(&plan, folder, below.key, err));
     if (plan.count == 0 && below.key.len > 0)
         return lh_fail(err, LH_NOT_FOUND, "there are no objects below %.*s/%.*s",

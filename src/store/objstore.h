@@ -1,7 +1,7 @@
 /*
  * Objects, whoever keeps them: put, get, head, list, delete, and the conditional put that is the
- * commit point of everything above. One implementation speaks to storaged (objstore_http.c); one
- * for external S3 comes beside it. thread-safe.
+ * commit point of everything above. Spoken to storaged (objstore_http.c), which keeps them on its
+ * disk or in an external S3 store (s3_client.h). thread-safe.
  */
 #ifndef LH_STORE_OBJSTORE_H
 #define LH_STORE_OBJSTORE_H

@@ -19,6 +19,8 @@ enum {
     UPLOAD_ID_MAX = 1024,
     QUERY_BYTES_MAX = 4 << 10,
     ANSWER_BYTES_MAX = 64 << 10,
+    ARENA_BYTES_MAX = 2 * ANSWER_BYTES_MAX,
+    ENCODED_ID_MAX = 3 * UPLOAD_ID_MAX,
     ANSWER_NODES_MAX = 64,
     COMPLETE_BYTES_MAX = LH_S3_PARTS_MAX * 256,
     ABORT_TIMEOUT_MS = 15000,
@@ -95,10 +97,10 @@ static lh_code create(struct upload *upload, const struct lh_s3_put_head *head,
     call.header_count = head->count;
     LH_AUTO_S3_ANSWER struct lh_s3_answer answer = LH_S3_ANSWER_INIT(ANSWER_BYTES_MAX);
     LH_TRY(lh_s3_client_call(upload->client, &call, &answer, err));
-    LH_AUTO_ARENA struct lh_arena arena = LH_ARENA_INIT(2 * ANSWER_BYTES_MAX);
+    LH_AUTO_ARENA struct lh_arena arena = LH_ARENA_INIT(ARENA_BYTES_MAX);
     lh_str id;
     LH_TRY(read_answer(&answer, "UploadId", &arena, &id, err));
-    struct lh_buf encoded = LH_BUF_INIT(3 * UPLOAD_ID_MAX);
+    struct lh_buf encoded = LH_BUF_INIT(ENCODED_ID_MAX);
     lh_http_encode(&encoded, id, false);
     upload->id = lh_buf_take(&encoded);
     return LH_OK;
@@ -276,7 +278,7 @@ static lh_code complete_call(struct upload *upload, const struct lh_buf *body,
 static lh_code read_completed(const struct lh_s3_answer *answer, struct lh_object_info *ret_info,
                               struct lh_error *err)
 {
-    LH_AUTO_ARENA struct lh_arena arena = LH_ARENA_INIT(2 * ANSWER_BYTES_MAX);
+    LH_AUTO_ARENA struct lh_arena arena = LH_ARENA_INIT(ARENA_BYTES_MAX);
     lh_str etag;
     LH_TRY(read_answer(answer, "ETag", &arena, &etag, err));
     *ret_info = (struct lh_object_info){.size = 0};
