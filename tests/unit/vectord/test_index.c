@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/check.h"
 #include "sample.h"
 #include "support/cmocka.h"
 #include "vectord/batch.h"
@@ -192,6 +193,97 @@ LH_TEST(an_id_twice_in_a_batch_is_named)
     assert_string_equal(err.message, "item 1000 (id 'id-7') has the same id as item 7");
 }
 
+/* ---- searches beside changes ---- */
+
+enum { READERS = 2, BATCHES = 24, BATCH = 300, ITEMS = 5000 };
+
+struct traffic {
+    struct lh_vindex *index;
+    pthread_rwlock_t lock;
+    const float *vectors;
+    atomic_bool over;
+    atomic_uint_fast64_t searches;
+};
+
+/* Hits are live, in order, and as many as there can be. */
+static void *search_on(void *ctx)
+{
+    struct traffic *traffic = ctx;
+    struct lh_hnsw_scratch scratch = {0};
+    struct lh_hnsw_hit hits[10];
+    for (size_t i = 0; !atomic_load(&traffic->over); i++) {
+        const struct lh_hnsw_query query = {
+            .vector = traffic->vectors + i % ITEMS * DIM, .k = 10, .ef = 40};
+        LH_CHECK(pthread_rwlock_rdlock(&traffic->lock) == 0);
+        const struct lh_hnsw *graph = &traffic->index->graph;
+        size_t live = lh_vindex_live(traffic->index);
+        size_t found = lh_hnsw_search(graph, &query, &scratch, hits).count;
+        LH_CHECK(found == (live < 10 ? live : 10));
+        for (size_t j = 0; j < found; j++) {
+            lh_str id = lh_vindex_id(traffic->index, (uint32_t)hits[j].slot);
+            LH_CHECK(lh_vindex_find(traffic->index, id) == hits[j].slot);
+            LH_CHECK(j == 0 || hits[j - 1].order <= hits[j].order);
+        }
+        LH_CHECK(pthread_rwlock_unlock(&traffic->lock) == 0);
+        atomic_fetch_add(&traffic->searches, 1);
+    }
+    lh_hnsw_scratch_deinit(&scratch);
+    return NULL;
+}
+
+static void change(struct traffic *traffic, struct lh_random *random, struct lh_builder *builder)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    struct lh_change changes[BATCH];
+    char ids[BATCH][16];
+    struct lh_vindex_need need = {.items = BATCH, .id_bytes = sizeof(ids)};
+    struct lh_applied applied = {0};
+    for (size_t i = 0; i < BATCH; i++) {
+        size_t item = lh_random_below(random, ITEMS);
+        snprintf(ids[i], sizeof(ids[i]), "%zu", item);
+        changes[i] = (struct lh_change){.kind = lh_random_below(random, 8) == 0 ? LH_CHANGE_DELETE
+                                                                                : LH_CHANGE_UPSERT,
+                                        .id = lh_str_from(ids[i]),
+                                        .vector = traffic->vectors + item * DIM};
+    }
+    assert_int_equal(lh_vindex_reserve(traffic->index, &need, &err), LH_OK);
+    lh_vindex_apply(traffic->index, changes, BATCH, builder, &traffic->lock, &applied);
+}
+
+LH_TEST(searches_go_on_beside_changes)
+{
+    struct lh_random random = lh_random_start();
+    struct lh_error err = LH_ERROR_INIT;
+    struct lh_builder *builder = lh_builder_new(2);
+    LH_AUTO_FREE float *vectors = sample_vectors(&random, ITEMS, DIM);
+    struct traffic traffic = {.index = make_index(LH_METRIC_L2, NULL), .vectors = vectors};
+    for (size_t i = 0; i < ITEMS; i++)
+        assert_null(lh_vector_prepare(vectors + i * DIM, DIM, traffic.index->config.metric));
+    /* As in collection.c: readers who never rest must not keep the writer out. */
+    pthread_rwlockattr_t attributes;
+    assert_int_equal(pthread_rwlockattr_init(&attributes), 0);
+    assert_int_equal(
+        pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP),
+        0);
+    assert_int_equal(pthread_rwlock_init(&traffic.lock, &attributes), 0);
+    pthread_rwlockattr_destroy(&attributes);
+    pthread_t readers[READERS];
+    for (size_t i = 0; i < READERS; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, search_on, &traffic), 0);
+    for (int batch = 0; batch < BATCHES; batch++)
+        change(&traffic, &random, builder);
+    atomic_store(&traffic.over, true);
+    for (size_t i = 0; i < READERS; i++)
+        assert_int_equal(pthread_join(readers[i], NULL), 0);
+    print_message("%llu searches\n", (unsigned long long)atomic_load(&traffic.searches));
+    if (lh_vindex_check(traffic.index, &err) != LH_OK)
+        fail_msg("%s", err.message);
+    assert_non_null(traffic.index->graph.codes);
+    pthread_rwlock_destroy(&traffic.lock);
+    lh_vindex_unref(traffic.index);
+    lh_builder_free(builder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +293,7 @@ int main(void)
         cmocka_unit_test(vectors_are_checked_and_scaled),
         cmocka_unit_test(a_vector_finds_itself_at_distance_zero),
         cmocka_unit_test(an_id_twice_in_a_batch_is_named),
+        cmocka_unit_test(searches_go_on_beside_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
