@@ -74,8 +74,8 @@ class Bench(TestCase):
 
     def singles(self, pid, connection, name, queries, dimension, count):
         """CPU microseconds of the service for one search, and the median on the client's clock."""
-        bodies = [json.dumps({"vector": list(queries[i * dimension:(i + 1) * dimension]), "k": K, "ef": EF})
-                  for i in range(640)]
+        bodies = [json.dumps({"vector": [float(f"{x:.7g}") for x in queries[i * dimension:(i + 1) * dimension]],
+                              "k": K, "ef": EF}) for i in range(640)]
         before, times = bench.cpu_seconds(pid), []
         for i in range(count):
             start = time.perf_counter()

@@ -11,7 +11,11 @@
 #include "vectord/hits.h"
 #include "vectord/select.h"
 
-enum { WINDOW_BYTES = 256 << 10 };
+enum {
+    WINDOW_BYTES = 256 << 10,
+    QUICK_EF_MAX = 128,
+    QUICK_DIMENSION_MAX = 1024, /* up to 2,000 items are scanned: 2 M of floats */
+};
 
 static const char raw_hits_type[] = "application/x-lakehouse-hits";
 
@@ -244,10 +248,24 @@ static bool accepts_raw(const struct lh_http_exchange *x)
     return lh_str_eq_nocase(lh_str_trim(type), lh_str_from(raw_hits_type));
 }
 
+/* Whether the event thread may do it: what takes longer than a few hundred microseconds would hold
+ * up others. */
+static bool is_quick(const struct searching *searching, const struct lh_body_limits *limits)
+{
+    const struct lh_search_request *request = &searching->request;
+    return !request->many && request->id.len == 0 && !request->exact &&
+           request->condition.filter == NULL && request->k <= QUICK_EF_MAX &&
+           request->ef <= QUICK_EF_MAX && searching->api->settings->ef_default <= QUICK_EF_MAX &&
+           limits->dimension <= QUICK_DIMENSION_MAX &&
+           lh_commons_may_be_quick(lh_vectord_commons(searching->api->core));
+}
+
 static lh_code run(struct searching *searching, struct lh_body_limits *limits, struct lh_error *err)
 {
     const struct lh_search_request *request = &searching->request;
     LH_TRY(read_request(searching, limits, err));
+    if (!is_quick(searching, limits))
+        LH_TRY(lh_check_may_wait("this search", err));
     searching->start = lh_mono_now();
     searching->raw = accepts_raw(searching->x);
     searching->hits = lh_calloc(request->k + 1, sizeof(*searching->hits));
@@ -263,12 +281,17 @@ static lh_code run(struct searching *searching, struct lh_body_limits *limits, s
 lh_code lh_vector_search(void *service, struct lh_http_exchange *x, struct lh_error *err)
 {
     struct searching searching = {.api = service, .x = x};
+    struct lh_commons *commons = lh_vectord_commons(searching.api->core);
     struct lh_body_limits limits;
+    lh_mono start = lh_mono_now();
     LH_TRY(lh_vector_target(searching.api, x, &searching.collection, &limits, err));
     searching.answer = LH_BUF_INIT((size_t)4 << 30); /* flushed between hits */
     searching.json = LH_JSON_TO(&searching.answer);
     lh_code code = run(&searching, &limits, err);
-    atomic_fetch_add(&lh_vectord_commons(searching.api->core)->searches, 1);
+    if (!lh_may_wait())
+        lh_commons_was_quick(commons, start);
+    if (code != LH_WOULD_WAIT)
+        atomic_fetch_add(&commons->searches, 1);
     lh_searcher_deinit(&searching.searcher);
     lh_collection_unref(searching.collection);
     lh_search_request_deinit(&searching.request);

@@ -156,7 +156,10 @@ lh_code lh_collection_begin_reading(struct lh_collection *collection, struct lh_
 {
     LH_CHECK_MAGIC(collection, COLLECTION_MAGIC);
     LH_TRY(check_state(collection, err));
-    LH_CHECK(pthread_rwlock_rdlock(&collection->lock) == 0);
+    if (pthread_rwlock_tryrdlock(&collection->lock) != 0) {
+        LH_TRY(lh_check_may_wait("a change of the index", err));
+        LH_CHECK(pthread_rwlock_rdlock(&collection->lock) == 0);
+    }
     LH_CHECK(collection->index != NULL);
     return LH_OK;
 }

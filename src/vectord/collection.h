@@ -118,7 +118,7 @@ void lh_collection_apply(struct lh_collection *collection, const struct lh_batch
 
 /* The shared lock: `index` is there, and nothing of it becomes visible or dies until it is given
  * back. For as long as a search takes; not to be taken twice by one thread. LH_INDEX_CORRUPT,
- * LH_UNAVAILABLE, LH_NOT_FOUND by state. */
+ * LH_UNAVAILABLE, LH_NOT_FOUND by state; LH_WOULD_WAIT on a thread that may not. */
 lh_code lh_collection_begin_reading(struct lh_collection *collection, struct lh_error *err);
 void lh_collection_end_reading(struct lh_collection *collection);
 

@@ -96,6 +96,18 @@ void lh_commons_give_builder(struct lh_commons *commons, struct lh_builder_node 
     lh_mutex_unlock(&commons->scratch_lock);
 }
 
+bool lh_commons_may_be_quick(const struct lh_commons *commons)
+{
+    return lh_mono_now().ns >= atomic_load(&commons->quick_until_ns);
+}
+
+/* For as long as it took, the next ones are for the workers. */
+void lh_commons_was_quick(struct lh_commons *commons, lh_mono start)
+{
+    lh_mono now = lh_mono_now();
+    atomic_store(&commons->quick_until_ns, now.ns + (now.ns - start.ns));
+}
+
 lh_deadline lh_commons_deadline(const struct lh_commons *commons)
 {
     return lh_deadline_in_ms(commons->settings->storage_timeout);

@@ -34,6 +34,8 @@ struct lh_commons {
     struct lh_builder_node *builders;  /* the same; the one with all threads first */
     struct lh_builder_node *crewed;    /* that one, once it was made */
 
+    atomic_int_fast64_t quick_until_ns; /* see lh_commons_may_be_quick */
+
     /* For /metrics and /health. */
     atomic_uint_fast64_t searches, queries, items_added, items_deleted;
     atomic_uint_fast64_t commits, commit_failures, folds, fold_failures, rebuilds;
@@ -52,6 +54,12 @@ void lh_commons_give_scratch(struct lh_commons *commons, struct lh_scratch_node 
  * gets one without. */
 struct lh_builder_node *lh_commons_take_builder(struct lh_commons *commons);
 void lh_commons_give_builder(struct lh_commons *commons, struct lh_builder_node *node);
+
+/* Small searches may run on the event thread, which spares the way to a worker, but no more than
+ * half of the time: under load the workers share them. Asked before a search; and told how long it
+ * took. thread-safe. */
+bool lh_commons_may_be_quick(const struct lh_commons *commons);
+void lh_commons_was_quick(struct lh_commons *commons, lh_mono start);
 
 /* The deadline of one request to storaged. */
 lh_deadline lh_commons_deadline(const struct lh_commons *commons);
