@@ -112,8 +112,8 @@ uint16_t lh_http_server_port(const struct lh_http_server *server);
 /* Until ready, routes without LH_ROUTE_UNREADY answer 503 not_ready. thread-safe. */
 void lh_http_server_set_ready(struct lh_http_server *server, bool ready);
 
-/* Reads certificate and key again, for the connections from now on; a failure changes nothing. LH_OK
- * without TLS. */
+/* Reads certificate and key again, for the connections from now on; a failure changes nothing.
+ * LH_OK without TLS. */
 lh_code lh_http_server_reload_tls(struct lh_http_server *server, struct lh_error *err);
 
 /* Stops taking connections, waits for exchanges in flight (at most drain_timeout_ms, then cancels

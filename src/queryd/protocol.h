@@ -5,7 +5,7 @@
  *   queryd                             worker
  *                                      READY    {"sandbox":"..."}: what the kernel lacks, or ""
  *   START  u64 number, JSON        ->
- *                                  <-  TABLES   only when the statement reads datasets or searches vectors
+ *                                  <-  TABLES   only when it reads datasets or searches vectors
  *   DATASET  JSON, one each        ->
  *   HITS     JSON, one each        ->
  *   RUN    JSON                    ->
@@ -19,7 +19,7 @@
  *   START    {"query_id","sql","params","format":"json|ndjson|csv","rows_max":0,"started_ns"}
  *   TABLES   {"show_tables":bool,"tables":[{"schema","name","unit":"present|version|timestamp",
  *             "version","time","offset"}],
- *             "searches":[{"index","body","offset"}]}: body is what vectord's search takes, as a text
+ *             "searches":[{"index","body","offset"}]}: body is the text that a search takes
  *   DATASET  {"dataset","dataset_id","snapshot","columns":[{"name","type"}],"files":[path]}
  *   HITS     {"hits":[{"id","distance","metadata"}]}: vectord's answer
  *   RUN      {"names":[...]}: for SHOW TABLES; otherwise {}

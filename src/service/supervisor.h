@@ -51,11 +51,11 @@ struct lh_supervisor_options {
     void *ctx;
 };
 
-/* Runs until SIGTERM or SIGINT, then stops all: LH_OK. SIGHUP is passed on. LH_INVALID_CONFIG when a service refuses its
- * configuration (it has said on stderr why), LH_UNAVAILABLE when one does not start, LH_CANCELLED
- * when a second signal cut the stopping short. Call it on the main thread, before other threads are
- * started: it blocks the signals that it waits for, and its children die with the calling thread.
- */
+/* Runs until SIGTERM or SIGINT, then stops all: LH_OK. SIGHUP is passed on. LH_INVALID_CONFIG when
+ * a service refuses its configuration (it has said on stderr why), LH_UNAVAILABLE when one does not
+ * start, LH_CANCELLED when a second signal cut the stopping short. Call it on the main thread,
+ * before other threads are started: it blocks the signals that it waits for, and its children die
+ * with the calling thread. */
 lh_code lh_supervisor_run(const struct lh_supervisor_options *options, struct lh_error *err);
 
 #endif

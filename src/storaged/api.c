@@ -86,8 +86,8 @@ const struct lh_route lh_storaged_routes[LH_STORAGED_ROUTES] = {
      .query = "",
      .summary = "Delete an object; no matter whether it is there",
      .answers = "204 412"},
-    {.methods = LH_HTTP_GET | LH_HTTP_HEAD | LH_HTTP_PUT | LH_HTTP_POST | LH_HTTP_DELETE |
-                LH_HTTP_OPTIONS,
+    {.methods =
+         LH_HTTP_GET | LH_HTTP_HEAD | LH_HTTP_PUT | LH_HTTP_POST | LH_HTTP_DELETE | LH_HTTP_OPTIONS,
      .pattern = "/{bucket}/{key*}",
      .handler = lh_s3_handle,
      .flags = LH_ROUTE_BODY | LH_ROUTE_ANY_QUERY | LH_ROUTE_REST | LH_ROUTE_TRY,

@@ -177,10 +177,10 @@ lh_code lh_upload_expect(struct lh_upload *upload, const struct lh_checksum *che
  * is read-only. */
 lh_code lh_upload_commit(struct lh_upload *upload, struct lh_store_info *ret_info,
                          bool *ret_created, struct lh_error *err);
-/* The same in steps, for callers that do not want to sleep until it is durable. prepare verifies the
- * body, and syncs its file if it has one; begin hands it to the committer, who calls `told` once
- * when the outcome is there (`told` must not wait, nor free the upload); end returns it, and with
- * LH_PRECONDITION, too, whether the key was absent. */
+/* The same in steps, for callers that do not want to sleep until it is durable. prepare verifies
+ * the body, and syncs its file if it has one; begin hands it to the committer, who calls `told`
+ * once when the outcome is there (`told` must not wait, nor free the upload); end returns it, and
+ * with LH_PRECONDITION, too, whether the key was absent. */
 lh_code lh_upload_prepare(struct lh_upload *upload, struct lh_error *err);
 void lh_upload_commit_begin(struct lh_upload *upload, void (*told)(void *ctx), void *ctx);
 lh_code lh_upload_commit_end(struct lh_upload *upload, struct lh_store_info *ret_info,

@@ -73,7 +73,8 @@ int main(int argc, char **argv)
     double start = now_s(), start_cpu = cpu_s();
     for (size_t i = 0; i < count; i++)
         graph.addPoint(base.data() + i * dimension, i);
-    std::printf("{\"rows\":%zu,\"dimension\":%zu,\"metric\":\"%s\",\"build_s\":%.2f,\"build_cpu_s\":%.2f}\n",
+    std::printf("{\"rows\":%zu,\"dimension\":%zu,\"metric\":\"%s\","
+                "\"build_s\":%.2f,\"build_cpu_s\":%.2f}\n",
                 count, dimension, metric.c_str(), now_s() - start, cpu_s() - start_cpu);
 
     hnswlib::BruteforceSearch<float> exact(space.get(), count);
