@@ -385,7 +385,8 @@ class Limits(TestCase):
         self.assertEqual(statuses[:2] + statuses[3:], [200, 200, 503])
 
     def test_overload_is_shed_at_once(self):
-        """Uploads that stay half-way hold all workers; the next request hears 503 and not silence."""
+        """Uploads that stay half-way hold all workers; the next request that needs one hears 503 and not silence. What
+        needs none is answered."""
         store = self.service("storaged", **{"http.workers_max": 2, "http.queue_max": 0})
         with Wire(store.port) as a, Wire(store.port) as b:
             for number, wire in enumerate((a, b)):
@@ -393,11 +394,12 @@ class Limits(TestCase):
                           "Expect: 100-continue\r\n\r\n")
                 self.assertEqual(wire.answer()[0], 100)
             begun = time.monotonic()
-            shed = store.get("/storage/x")
+            shed = store.get("/storage?limit=1")
             self.assertProblem(shed, 503, "busy")
             self.assertEqual(shed.headers["Retry-After"], "1")
             self.assertLess(time.monotonic() - begun, 2 * SLOWDOWN)
             self.assertEqual(store.get("/livez").status, 200)
+            self.assertEqual(store.put("/storage/small", b"x").status, 201)
             for wire in (a, b):
                 self.assertEqual(wire.send(b"x" * 1000000).answer()[0], 201)
         self.assertEqual(store.get("/storage/held0").status, 200)
