@@ -195,7 +195,7 @@ LH_TEST(version_1_is_still_read)
     assert_same(index, loaded);
     lh_vindex_unref(loaded);
     lh_vindex_unref(index);
-    for (size_t at = 0; at < len; at++) {
+    for (size_t at = 0; at < len; at += 7) {
         bytes[at] = (char)(bytes[at] ^ 4);
         assert_refused(lh_str_of(bytes, len), "a flipped bit", at);
         bytes[at] = (char)(bytes[at] ^ 4);
@@ -267,12 +267,13 @@ LH_TEST(a_frozen_index_stays_as_it_was)
 
 LH_TEST(every_flipped_bit_is_seen)
 {
-    struct lh_vindex *index = make_index(LH_METRIC_COSINE, 60);
+    struct lh_vindex *index = make_index(LH_METRIC_COSINE, 24);
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4 << 20);
     write_object(index, 3, 4096, &object);
     lh_vindex_unref(index);
+    /* Each bit of the envelope, each second one of the rest. */
     for (size_t at = 0; at < object.len; at++) {
-        for (unsigned bit = 0; bit < 8; bit++) {
+        for (unsigned bit = at < 4096 ? 0 : at % 2; bit < 8; bit += at < 4096 ? 1 : 2) {
             object.data[at] = (char)(object.data[at] ^ (1 << bit));
             assert_refused(lh_buf_str(&object), "a flipped bit", at);
             object.data[at] = (char)(object.data[at] ^ (1 << bit));
@@ -282,7 +283,7 @@ LH_TEST(every_flipped_bit_is_seen)
 
 LH_TEST(every_truncation_is_seen)
 {
-    struct lh_vindex *index = make_index(LH_METRIC_COSINE, 60);
+    struct lh_vindex *index = make_index(LH_METRIC_COSINE, 24);
     LH_AUTO_BUF struct lh_buf object = LH_BUF_INIT(4 << 20);
     write_object(index, 3, 4096, &object);
     lh_vindex_unref(index);
