@@ -190,18 +190,20 @@ lh_code lh_storage_put(struct lh_storage *storage, const char *const *words, siz
 
 /* ---- get ---- */
 
-/* Objects that only mark a folder: empty, with a key that ends in a slash. */
+/* Objects that only mark a folder: empty, with a key that ends in a slash. The rest keeps its
+ * order. */
 static void drop_markers(struct lh_storage_plan *plan)
 {
     size_t kept = 0;
     for (size_t i = 0; i < plan->count; i++) {
-        struct lh_storage_item *item = &plan->items[i];
-        if (item->bytes == 0 && lh_str_ends(lh_str_from(item->key), "/"))
-            free(item->key);
-        else
-            plan->items[kept++] = *item;
+        const struct lh_storage_item item = plan->items[i];
+        if (item.bytes == 0 && lh_str_ends(lh_str_from(item.key), "/"))
+            continue;
+        plan->items[i] = plan->items[kept];
+        plan->items[kept++] = item;
     }
-    plan->count = kept;
+    while (plan->count > kept)
+        free(plan->items[--plan->count].key);
 }
 
 static lh_code name_items(struct lh_storage_plan *plan, const char *folder, lh_str base,

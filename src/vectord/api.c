@@ -84,8 +84,8 @@ static void put_codes(struct lh_json *json, const struct lh_index_figures *figur
     }
     lh_json_object(json);
     lh_json_ku64(json, "levels", figures->scale.level_max + 1);
-    lh_json_kf64(json, "low", figures->scale.low);
-    lh_json_kf64(json, "step", figures->scale.step);
+    lh_json_kf64(json, "low", (double)figures->scale.low);
+    lh_json_kf64(json, "step", (double)figures->scale.step);
     lh_json_kf64(json, "clipped", figures->scale.clipped);
     lh_json_kf64(json, "score", figures->scale.score);
     lh_json_object_end(json);

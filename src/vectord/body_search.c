@@ -17,7 +17,7 @@ lh_code lh_body_refine(lh_str text, double *ret, struct lh_error *err)
 {
     char copy[NUMBER_TEXT_MAX] = "";
     char *end = copy;
-    double value = NAN;
+    double value = (double)NAN;
     if (text.len > 0 && text.len < sizeof(copy)) {
         memcpy(copy, text.ptr, text.len);
         value = strtod(copy, &end);
