@@ -193,7 +193,7 @@ static lh_code read_bound(struct reader *reader, const struct place *place, cons
                           struct lh_error *err)
 {
     bool low = kind == OP_GT || kind == OP_GTE;
-    struct lh_value value;
+    struct lh_value value = {.kind = LH_VALUE_BOOL};
     if (!json_is_number(json) && !json_is_string(json))
         return fail_at(place, err, "a number or a string is wanted");
     if (low ? range->has_low : range->has_high)
