@@ -105,6 +105,11 @@ def cannot_run(kinds):
     for kind in kinds:
         if not shutil.which(MAKE[kind][0]):
             return f"{MAKE[kind][0]} is not here"
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+            try:
+                Disk(folder, kind).unmount()
+            except (OSError, subprocess.CalledProcessError) as failure:
+                return f"no {kind} can be mounted: {failure}"
     return None
 
 
