@@ -44,9 +44,10 @@ fuzz: bootstrap-ci
 	@cmake --build --preset fuzz -j $(JOBS)
 	@tools/fuzz $(T) $(S)
 
-# make crash R=1000: kill -9 of storaged under load; make power R=300: power cuts (root); tests/crash
+# make crash R=1000: kill -9 of storaged and vectord under load; make power R=300: power cuts (root); tests/crash
 crash: all bootstrap-crash
 	@LAKEHOUSE_BIN=build/release/bin tests/crash/kill.py --rounds $(or $(R),100) $(ARGS)
+	@LAKEHOUSE_BIN=build/release/bin tests/crash/kill_vectors.py --rounds $(or $(R),100) $(ARGS)
 
 power: all bootstrap-crash
 	@LAKEHOUSE_BIN=build/release/bin tests/crash/power.py --rounds $(or $(R),30) $(ARGS)

@@ -3,7 +3,7 @@
 again. After each start every acknowledged item must be there with its vector and its metadata, every acknowledged
 delete must have stayed, no id may be found twice, and filters must agree with that.
 
-  tests/crash/test_vectors.py [--rounds 300] [--seed N] [--plant early-ack]
+  tests/crash/kill_vectors.py [--rounds 300] [--seed N] [--plant early-ack]
 
 With --plant it must find what was planted, and fails when it does not. Exit code 0: no violation."""
 
