@@ -93,7 +93,7 @@ def print_table(results):
     print(f"{'to hnswlib':14} {peer['build_s'] / results['ours']['build_s']:8.2f}x " + " ".join(
         f"{speed / qps_at(peer['points'], level):9.2f}x" for speed, level in zip(ours, LEVELS)))
     print(f"{'to the best':14} {'':9} " + " ".join(
-        f"{speed / best[level]:9.2f}x" for speed, level in zip(ours, LEVELS)))
+        f"{speed / best[level] if best[level] else math.nan:9.2f}x" for speed, level in zip(ours, LEVELS)))
 
 
 def svg(results, title):
