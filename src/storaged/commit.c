@@ -163,7 +163,7 @@ static void *committer_main(void *arg)
     struct lh_store *store = arg;
     lh_mutex_lock(&store->mutex);
     for (;;) {
-        while (!store->queue && !store->stopping)
+        while (!store->queue && !store->committer_stopping)
             lh_cond_wait_until(&store->committer_wake, &store->mutex, LH_NO_DEADLINE);
         if (!store->queue)
             break;
@@ -188,7 +188,7 @@ void lh_committer_stop(struct lh_store *store)
     if (!store->committer_started)
         return;
     lh_mutex_lock(&store->mutex);
-    store->stopping = true;
+    store->committer_stopping = true;
     pthread_cond_signal(&store->committer_wake);
     lh_mutex_unlock(&store->mutex);
     LH_CHECK(pthread_join(store->committer, NULL) == 0);

@@ -100,12 +100,12 @@ static void *keeper_main(void *arg)
 {
     struct lh_store *store = arg;
     lh_mutex_lock(&store->mutex);
-    while (!store->stopping) {
+    while (!atomic_load(&store->keeper_stopping)) {
         store->work_to_do = false;
         lh_mutex_unlock(&store->mutex);
         bool more = lh_store_tend(store);
         lh_mutex_lock(&store->mutex);
-        while (!more && !store->work_to_do && !store->stopping)
+        while (!more && !store->work_to_do && !atomic_load(&store->keeper_stopping))
             more = !lh_cond_wait_until(&store->keeper_wake, &store->mutex,
                                        lh_deadline_in_ms(ROUND_MS));
     }
@@ -125,7 +125,7 @@ void lh_keeper_stop(struct lh_store *store)
     if (!store->keeper_started)
         return;
     lh_mutex_lock(&store->mutex);
-    store->stopping = true;
+    atomic_store(&store->keeper_stopping, true);
     pthread_cond_signal(&store->keeper_wake);
     lh_mutex_unlock(&store->mutex);
     LH_CHECK(pthread_join(store->keeper, NULL) == 0);

@@ -280,7 +280,7 @@ static lh_code abort_uploads(struct lh_store *store, int64_t bucket, const struc
         if (code != LH_OK && code != LH_NOT_FOUND)
             return code;
         atomic_fetch_add(&store->uploads_aborted, code == LH_OK);
-    } while (!atomic_load(&store->read_only));
+    } while (!atomic_load(&store->read_only) && !atomic_load(&store->keeper_stopping));
     return LH_OK;
 }
 

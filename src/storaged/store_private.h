@@ -111,7 +111,9 @@ struct lh_store {
     uint64_t damaged_unnamed; /* beyond LH_DAMAGED_MAX */
     char read_only_reason[LH_STORE_REASON_MAX];
     bool work_to_do; /* for the keeper */
-    bool stopping;
+    /* The keeper's commits need the committer, which therefore goes last. */
+    atomic_bool keeper_stopping;
+    bool committer_stopping; /* when its queue is empty */
 
     bool committer_started;
     bool keeper_started;

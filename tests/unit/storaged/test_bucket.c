@@ -488,6 +488,31 @@ LH_TEST(stale_uploads_are_aborted)
     lh_store_close(store);
 }
 
+/* Its first round has enough to do that the stop comes in the middle of it. */
+LH_TEST(a_stop_does_not_wait_for_a_round_and_a_round_for_no_committer)
+{
+    enum { UPLOADS = 3000 };
+    LH_AUTO_TEMP_DIR char *dir = lh_temp_dir();
+    struct lh_store *store = open_with_clock(dir);
+    struct lh_error err = LH_ERROR_INIT;
+    struct lh_store_options options = sample_options(dir);
+    char first[LH_UPLOAD_ID_SIZE];
+    char other[LH_UPLOAD_ID_SIZE];
+    sample_tend(store);
+    assert_int_equal(sample_begin_upload(store, "a", first), LH_OK);
+    for (int i = 1; i < UPLOADS; i++)
+        assert_int_equal(sample_begin_upload(store, "b", other), LH_OK);
+    lh_store_close(store);
+    test_time += 8 * DAY;
+    options.now = test_now;
+    options.stale_upload_ms = 7 * DAY;
+    options.tend_by_hand = false;
+    assert_int_equal(lh_store_open(&options, &store, &err), LH_OK);
+    while (find_upload(store, LH_BUCKET_LAKE, "a", first) == LH_OK)
+        lh_sleep_ms(1);
+    lh_store_close(store);
+}
+
 /* ---- the format before ---- */
 
 static void copy_file(const char *from, const char *to)
@@ -566,6 +591,7 @@ int main(void)
         cmocka_unit_test(many_deletes_in_one_group),
         cmocka_unit_test(old_objects_expire),
         cmocka_unit_test(stale_uploads_are_aborted),
+        cmocka_unit_test(a_stop_does_not_wait_for_a_round_and_a_round_for_no_committer),
         cmocka_unit_test(a_store_of_format_1_is_brought_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
