@@ -153,13 +153,21 @@ void lh_keys_close(struct lh_keys *keys)
     free(keys);
 }
 
+/* Of two keys with one id. */
+static bool is_same(const struct lh_key *a, const struct lh_key *b)
+{
+    return strcmp(a->secret, b->secret) == 0 && a->role == b->role &&
+           strcmp(a->pattern, b->pattern) == 0 && strcmp(a->user_id, b->user_id) == 0 &&
+           strcmp(a->display_name, b->display_name) == 0;
+}
+
 static void log_changes(const struct lh_key_table *old, const struct lh_key_table *new)
 {
     for (size_t i = 0; i < new->count; i++) {
         const struct lh_key *before = find_id(old, &new->keys[i]);
         if (!before)
             LH_LOG(INFO, "key added", LH_LOG_STR("id", new->keys[i].id));
-        else if (memcmp(before, &new->keys[i], sizeof(*before)) != 0)
+        else if (!is_same(before, &new->keys[i]))
             LH_LOG(INFO, "key changed", LH_LOG_STR("id", new->keys[i].id));
     }
     for (size_t i = 0; i < old->count; i++) {

@@ -12,8 +12,6 @@
 #include "service/service.h"
 #include "storaged/scrub.h"
 
-extern char **environ;
-
 enum { EXIT_SOUND = 0, EXIT_NOT_SOUND = 1, EXIT_USAGE = 2 };
 
 static const char clear_line[] = "\r\033[K";

@@ -43,9 +43,10 @@ lh_code lh_index_take_reader(struct lh_index *index, struct lh_index_connection 
                              struct lh_error *err)
 {
     lh_mutex_lock(&index->mutex);
-    if (!index->idle && !lh_may_wait()) {
+    lh_code code = index->idle ? LH_OK : lh_check_may_wait("a new reader of the index", err);
+    if (code != LH_OK) {
         lh_mutex_unlock(&index->mutex);
-        return lh_check_may_wait("a new reader of the index", err);
+        return code;
     }
     while (!index->idle && index->reader_count == LH_INDEX_READERS_MAX)
         lh_cond_wait_until(&index->reader_free, &index->mutex, LH_NO_DEADLINE);
@@ -59,7 +60,7 @@ lh_code lh_index_take_reader(struct lh_index *index, struct lh_index_connection 
         *ret_reader = reader;
         return LH_OK;
     }
-    lh_code code = new_reader(index, ret_reader, err);
+    code = new_reader(index, ret_reader, err);
     if (code != LH_OK) {
         lh_mutex_lock(&index->mutex);
         index->reader_count--;

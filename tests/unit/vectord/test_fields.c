@@ -62,8 +62,8 @@ static const char *const filters[] = {
     "{\"kind\":{\"$ne\":\"k0\"}}",
     "{\"absent\":{\"$exists\":false}}",
     "{\"absent\":1}",
-    "{\"$and\":[{\"$not\":{\"$or\":[{\"kind\":\"k1\"},{\"kind\":\"k2\"}]}},{\"tags\":{\"$gte\":1}}]"
-    "}",
+    ("{\"$and\":[{\"$not\":{\"$or\":[{\"kind\":\"k1\"},{\"kind\":\"k2\"}]}},"
+     "{\"tags\":{\"$gte\":1}}]}"),
 };
 
 /* Every slot is in the set exactly when the filter holds for its metadata. */
