@@ -79,7 +79,7 @@ static inline size_t loop_take_hops(const struct lh_walk *walk, int32_t slot, in
 {
     const struct lh_hnsw *graph = walk->graph;
     int32_t *near = walk->scratch->near, *far = walk->scratch->far;
-    size_t wanted = 2 * graph->options.m, count = 0, over = 0;
+    size_t wanted = 2 * (size_t)graph->options.m, count = 0, over = 0;
     size_t near_count = loop_take_unseen(walk, slot, 0, near);
     for (size_t i = 0; i < near_count; i++) {
         if (lh_hnsw_may_find(graph, walk->filter, near[i])) {

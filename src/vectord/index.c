@@ -236,13 +236,12 @@ lh_code lh_vindex_check(const struct lh_vindex *index, struct lh_error *err)
     LH_TRY(lh_hnsw_check(&index->graph, err));
     LH_TRY(check_ends(&index->id_ends, index->graph.count, 1, LH_ITEM_ID_MAX, "id", err));
     LH_TRY(check_ends(&index->metadata_ends, index->graph.count, 0, UINT32_MAX, "metadata", err));
-    uint32_t entries = 0;
+    uint32_t live = lh_vindex_live(index), entries = 0;
     for (uint64_t i = 0; index->table.entries != NULL && i <= index->table.mask; i++)
         entries += index->table.entries[i].slot >= 0;
-    if (entries != lh_vindex_live(index))
-        return lh_fail(err, LH_CORRUPT, "the table holds %u ids, %u items live", entries,
-                       lh_vindex_live(index));
-    for (uint32_t slot = 0; slot < index->graph.count; slot++) {
+    if (entries != live)
+        return lh_fail(err, LH_CORRUPT, "the table holds %u ids, %u items live", entries, live);
+    for (uint32_t slot = 0; live > 0 && slot < index->graph.count; slot++) {
         if (!lh_hnsw_is_dead(&index->graph, slot) &&
             lh_vindex_find(index, lh_vindex_id(index, slot)) != (int32_t)slot)
             return lh_fail(err, LH_CORRUPT, "the id of slot %u is not found", slot);

@@ -439,14 +439,14 @@ static lh_code sum_taken(struct lh_lhv1_reader *reader, const char *bytes, size_
 static lh_code feed_graph(struct lh_lhv1_reader *reader, lh_str bytes, size_t *ret_taken,
                           struct lh_error *err)
 {
-    const struct section *section = NULL;
-    for (; reader->section < reader->order_count; reader->section++) {
+    const struct section *section;
+    for (;; reader->section++) {
+        if (reader->section == reader->order_count)
+            return lh_fail(err, LH_CORRUPT, "there are bytes behind the last section");
         section = &reader->sections[reader->order[reader->section]];
         if (reader->position < section->offset + section->bytes)
             break;
     }
-    if (reader->section == reader->order_count)
-        return lh_fail(err, LH_CORRUPT, "there are bytes behind the last section");
     bool before = reader->position < section->offset;
     uint64_t left =
         (before ? section->offset : section->offset + section->bytes) - reader->position;
