@@ -1,0 +1,56 @@
+/* Every call on files fails in turn, in what changes objects of parts, copies, and many deletes at
+ * once. */
+#include "unit/storaged/turns.h"
+
+static lh_code put_over_parts(struct lh_store *store)
+{
+    return sample_put(store, "parts", SMALL, 8);
+}
+
+static lh_code copy_small(struct lh_store *store)
+{
+    return sample_copy(store, "small", "copy");
+}
+
+static lh_code copy_large(struct lh_store *store)
+{
+    return sample_copy(store, "large", "copy");
+}
+
+static lh_code copy_parts(struct lh_store *store)
+{
+    return sample_copy(store, "parts", "copy");
+}
+
+static lh_code delete_many(struct lh_store *store)
+{
+    struct lh_error err = LH_ERROR_INIT;
+    const lh_str keys[] = {LH_STR("large"), LH_STR("none"), LH_STR("parts"), LH_STR("small")};
+    lh_code codes[LH_COUNT(keys)];
+    return lh_store_delete_many(store, LH_BUCKET_LAKE, keys, LH_COUNT(keys), codes, &err);
+}
+
+static const struct action actions[] = {
+    {"put over parts", put_over_parts}, {"copy small", copy_small},   {"copy large", copy_large},
+    {"copy parts", copy_parts},         {"delete many", delete_many},
+};
+
+LH_TEST(every_call_fails_in_turn)
+{
+    turns_every_call(actions, LH_COUNT(actions));
+}
+
+LH_TEST(short_transfers_and_interrupts)
+{
+    turns_short_transfers(actions, LH_COUNT(actions));
+}
+
+int main(void)
+{
+    turns_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_call_fails_in_turn),
+        cmocka_unit_test(short_transfers_and_interrupts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
