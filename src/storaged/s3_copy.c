@@ -72,6 +72,9 @@ static lh_code open_source(struct lh_s3 *s3, struct lh_s3_source *source, struct
     if (code == LH_NOT_FOUND)
         return lh_s3_fail(s3, err, LH_S3_NO_SUCH_BUCKET, "The specified bucket does not exist");
     LH_TRY(code);
+    lh_str owner = lh_http_header(s3->x, "x-amz-source-expected-bucket-owner");
+    if (owner.ptr && !lh_str_is(owner, lh_s3_owner_of(&bucket)))
+        return lh_s3_fail(s3, err, LH_S3_ACCESS_DENIED, "the source's bucket has another owner");
     source->bucket = bucket.id;
     LH_TRY(lh_object_open(store, bucket.id, source->key, &source->object, err));
     return judge_source(s3, lh_object_info(source->object), err);
