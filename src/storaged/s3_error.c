@@ -118,17 +118,28 @@ void lh_s3_xml_word(struct lh_xml *xml, enum lh_s3_word word)
     lh_xml_cstr(xml, "Message", words[word].message);
 }
 
+/* What XML cannot hold at all is left out: NUL and other control characters, broken UTF-8. */
+static bool fits_xml(lh_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+        if (byte < 0x20 && byte != '\t' && byte != '\n' && byte != '\r')
+            return false;
+    }
+    return text.len > 0 && lh_utf8_valid(text);
+}
+
 static void write_error(const struct lh_s3 *s3, const struct word *word,
                         const struct lh_error *failure, struct lh_buf *out)
 {
-    bool told = lh_code_is_public(failure->code) && failure->message[0] != '\0';
+    bool told = lh_code_is_public(failure->code) && fits_xml(lh_str_from(failure->message));
     struct lh_xml xml = {out};
     lh_buf_append_cstr(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
     lh_xml_cstr(&xml, "Code", word->text);
     lh_xml_cstr(&xml, "Message", told ? failure->message : word->message);
-    if (s3->bucket_name.len > 0)
+    if (fits_xml(s3->bucket_name))
         lh_xml_text(&xml, "BucketName", s3->bucket_name);
-    if (s3->key.len > 0)
+    if (fits_xml(s3->key))
         lh_xml_text(&xml, "Key", s3->key);
     lh_xml_text(&xml, "Resource", s3->path);
     lh_xml_text(&xml, "RequestId", lh_http_request_id(s3->x));

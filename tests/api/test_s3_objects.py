@@ -64,6 +64,13 @@ class Objects(S3TestCase):
                 self.assertEqual(self.s3.put("/bucket/k", b"1", headers={"Content-Encoding": sent}).status, 200)
                 self.assertEqual(self.s3.head("/bucket/k").headers["Content-Encoding"], kept)
 
+    def test_failures_are_xml_whatever_was_asked_for(self):
+        for path, status in (("/bucket/a%00b", 400), ("/bucket/%ff", 400), ("/bucket/%01", 404), ("/buck%00et/k", 404),
+                             ("/buck%ffet/k", 404), ("/bucket/%ed%a0%80", 400)):
+            with self.subTest(path=path):
+                answer = self.s3.send("GET", path, {"Host": self.s3.host})
+                self.assertEqual((answer.status, answer.xml().findtext("Resource")), (status, path))
+
     def test_metadata_has_a_limit(self):
         for size, status in ((2048 - 4, 200), (2048 - 3, 400)):
             answer = self.s3.put("/bucket/k", b"1", headers={"x-amz-meta-name": "v" * size})
