@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import uuid
+from pathlib import Path
 
 from support.lakehouse import SANITIZE, SLOWDOWN, Service, TestCase, in_threads, main
 from support.slowpeer import SlowPeer
@@ -477,6 +478,14 @@ class LateService(Service):
         return super().wait_ready(seconds) if seconds else self
 
 
+def wait_stopped(pid):
+    """SIGSTOP was sent; each thread of a busy process stops when it is told, which may be a moment later."""
+    def states():
+        return {stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
+    while states() != {"T"}:
+        time.sleep(0.001)
+
+
 class StoreAway(CatalogCase):
     def test_at_start(self):
         """Not ready while storaged is away, alive all the same; ready soon after it comes."""
@@ -524,6 +533,7 @@ class StoreAway(CatalogCase):
         """A commit while the store takes requests and does not answer; then again, when it does."""
         self.store.process.send_signal(signal.SIGSTOP)
         try:
+            wait_stopped(self.store.pid)
             begin = time.monotonic()
             response = self.register(mode="append", **members)
             self.assertIn(response.status, (503, 504), response)
