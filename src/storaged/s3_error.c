@@ -54,6 +54,16 @@ static lh_code code_from_word(enum lh_s3_word word)
     }
 }
 
+/* Deleted by somebody else while this request was under way. */
+static bool is_bucket_gone(const struct lh_s3 *s3)
+{
+    struct lh_bucket now;
+    struct lh_error ignored = LH_ERROR_INIT;
+    return s3->bucket.id != 0 &&
+           (lh_bucket_find(s3->storaged->store, s3->bucket_name, &now, &ignored) != LH_OK ||
+            now.id != s3->bucket.id);
+}
+
 enum lh_s3_word lh_s3_word_of(const struct lh_s3 *s3, lh_code code)
 {
     static const struct {
@@ -91,7 +101,7 @@ enum lh_s3_word lh_s3_word_of(const struct lh_s3 *s3, lh_code code)
         {LH_STORAGE_FULL, LH_S3_STORAGE_FULL},
     };
     if (code == LH_NOT_FOUND)
-        return s3->key.len > 0 ? LH_S3_NO_SUCH_KEY : LH_S3_NO_SUCH_BUCKET;
+        return s3->key.len > 0 && !is_bucket_gone(s3) ? LH_S3_NO_SUCH_KEY : LH_S3_NO_SUCH_BUCKET;
     for (size_t i = 0; i < LH_COUNT(table); i++)
         if (table[i].code == code)
             return table[i].word;

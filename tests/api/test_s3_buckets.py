@@ -2,6 +2,7 @@
 """Buckets at the S3 door, and what hangs on them: names, location, tags, life cycle, CORS, settings, access
 lists; and everything that is not served, which says so and changes nothing."""
 
+import http.client
 import unittest
 
 from support.lakehouse import main
@@ -33,6 +34,19 @@ class Buckets(S3TestCase):
         self.bucket(self.s3)
 
     # ---- buckets ----
+
+    def test_a_bucket_that_goes_while_something_is_put_into_it(self):
+        half = 1 << 20
+        connection = http.client.HTTPConnection("127.0.0.1", self.store.port, timeout=30)
+        self.addCleanup(connection.close)
+        connection.putrequest("PUT", "/bucket/key")
+        connection.putheader("Content-Length", str(2 * half))
+        connection.endheaders(bytes(half))
+        self.assertEqual(self.s3.delete("/bucket").status, 204)
+        connection.send(bytes(half))
+        answer = connection.getresponse()
+        self.assertIn(b"<Code>NoSuchBucket</Code>", answer.read())
+        self.assertEqual(answer.status, 404)
 
     def test_life(self):
         s3 = self.s3
