@@ -18,6 +18,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A sanitizer makes each run cost its tenfold: with the first error every call fails in turn there,
+ * with the others one of so many. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LH_FAULT_STEP 3
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define LH_FAULT_STEP 3
+#endif
+#endif
+#ifndef LH_FAULT_STEP
+#define LH_FAULT_STEP 1
+#endif
+
 enum lh_fault_call {
     LH_FAULT_OPEN = 1 << 0,
     LH_FAULT_READ = 1 << 1,  /* read, pread */

@@ -20,19 +20,6 @@
 
 enum { SMALL = 3000, LARGE = 70000, CALLS_MAX = 3000, STATE_MAX = 1 << 16 };
 
-/* A sanitizer makes each turn cost its tenfold: every call fails with EIO there, and every third
- * one with the other errors. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define TURNS_STEP 3
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define TURNS_STEP 3
-#endif
-#endif
-#ifndef TURNS_STEP
-#define TURNS_STEP 1
-#endif
-
 /* ---- the state of a store, as text ---- */
 
 struct state {
@@ -307,7 +294,7 @@ static inline void turns_every_call(const struct action *actions, size_t count)
             uint64_t n = 1;
             while (run(dir, &actions[a], &outcomes, &plans[p], n)) {
                 assert_true(n < CALLS_MAX);
-                n += p == 0 ? 1 : TURNS_STEP;
+                n += p == 0 ? 1 : LH_FAULT_STEP;
                 faults++;
             }
         }
