@@ -145,12 +145,13 @@ void lh_buckets_remove(struct lh_store *store, struct lh_bucket_entry *entry)
     free(entry);
 }
 
-void lh_buckets_change(struct lh_store *store, struct lh_bucket_entry *entry, uint64_t quota_bytes,
-                       unsigned public_rights)
+void lh_buckets_change(struct lh_store *store, struct lh_bucket_entry *entry,
+                       const struct lh_bucket *changed)
 {
     write_lock(&store->buckets);
-    entry->info.quota_bytes = quota_bytes;
-    entry->info.public_rights = public_rights;
+    entry->info.quota_bytes = changed->quota_bytes;
+    entry->info.public_rights = changed->public_rights;
+    entry->info.versioning = changed->versioning;
     unlock(&store->buckets);
 }
 

@@ -17,6 +17,9 @@ enum {
 /* Read: get and list. Write: put and delete. */
 enum lh_public_rights { LH_PUBLIC_READ = 1, LH_PUBLIC_WRITE = 2 };
 
+/* Once enabled, versioning can be suspended, and never be undone. */
+enum lh_versioning { LH_VERSIONING_NONE, LH_VERSIONING_ENABLED, LH_VERSIONING_SUSPENDED };
+
 /* What a client may hang on a bucket, kept as the bytes that it sent once they were found valid. */
 enum lh_bucket_document {
     LH_BUCKET_CORS,
@@ -30,10 +33,11 @@ struct lh_bucket {
     char name[LH_BUCKET_NAME_SIZE];
     char owner[LH_BUCKET_OWNER_SIZE]; /* "" for the bucket lake */
     lh_time_ms created_ms;
-    uint64_t objects;
-    uint64_t bytes;         /* of objects and of parts of unfinished uploads */
+    uint64_t objects;       /* with all versions and delete markers */
+    uint64_t bytes;         /* of them, and of parts of unfinished uploads */
     uint64_t quota_bytes;   /* 0 = none; beyond: LH_QUOTA */
     unsigned public_rights; /* what anybody may do without a key: enum lh_public_rights */
+    enum lh_versioning versioning;
 };
 
 /* Amazon S3 User Guide, "Bucket naming rules": 3 to 63 of [a-z0-9.-], no address, no "..", ".-",
@@ -45,8 +49,8 @@ lh_code lh_bucket_check_name(lh_str name, struct lh_error *err);
  * Durable when it returns LH_OK. */
 lh_code lh_bucket_create(struct lh_store *store, lh_str name, const char *owner,
                          struct lh_bucket *ret_bucket, struct lh_error *err);
-/* LH_NOT_FOUND, LH_NOT_EMPTY while it has objects; unfinished uploads go with it. The bucket lake
- * cannot be deleted (LH_FORBIDDEN). */
+/* LH_NOT_FOUND, LH_NOT_EMPTY while it has objects or versions; unfinished uploads go with it. The
+ * bucket lake cannot be deleted (LH_FORBIDDEN). */
 lh_code lh_bucket_delete(struct lh_store *store, lh_str name, struct lh_error *err);
 /* LH_NOT_FOUND. */
 lh_code lh_bucket_find(struct lh_store *store, lh_str name, struct lh_bucket *ret_bucket,
@@ -60,6 +64,10 @@ lh_code lh_bucket_set_quota(struct lh_store *store, int64_t bucket, uint64_t byt
                             struct lh_error *err);
 lh_code lh_bucket_set_public(struct lh_store *store, int64_t bucket, unsigned rights,
                              struct lh_error *err);
+
+/* ENABLED or SUSPENDED. */
+lh_code lh_bucket_set_versioning(struct lh_store *store, int64_t bucket,
+                                 enum lh_versioning versioning, struct lh_error *err);
 
 /* `text` LH_STR_NONE removes it. LH_TOO_LARGE. */
 lh_code lh_bucket_set_document(struct lh_store *store, int64_t bucket, enum lh_bucket_document kind,

@@ -112,6 +112,7 @@ struct bucket_settings {
     int64_t bucket;
     const uint64_t *quota_bytes; /* NULL = as it is */
     const unsigned *public_rights;
+    const enum lh_versioning *versioning;
     struct lh_bucket_entry *entry;
     struct lh_bucket changed;
 };
@@ -128,6 +129,8 @@ static lh_code apply_settings(struct lh_store *store, struct lh_commit *commit,
         change->changed.quota_bytes = *change->quota_bytes;
     if (change->public_rights)
         change->changed.public_rights = *change->public_rights;
+    if (change->versioning)
+        change->changed.versioning = *change->versioning;
     commit->changes = true;
     return lh_index_put_bucket(store->index, &change->changed, err);
 }
@@ -135,24 +138,20 @@ static lh_code apply_settings(struct lh_store *store, struct lh_commit *commit,
 static void publish_settings(struct lh_store *store, struct lh_commit *commit)
 {
     const struct bucket_settings *change = (struct bucket_settings *)commit;
-    lh_buckets_change(store, change->entry, change->changed.quota_bytes,
-                      change->changed.public_rights);
+    lh_buckets_change(store, change->entry, &change->changed);
 }
 
 static const struct lh_commit_kind settings_kind = {
     .apply = apply_settings, .publish = publish_settings, .alone = true};
 
-static lh_code set(struct lh_store *store, int64_t bucket, const uint64_t *quota_bytes,
-                   const unsigned *public_rights, struct lh_error *err)
+/* What of `wanted` is not NULL. */
+static lh_code set(struct lh_store *store, int64_t bucket, struct bucket_settings wanted,
+                   struct lh_error *err)
 {
     LH_TRY(lh_store_check_writable(store, err));
-    struct bucket_settings change = {
-        .commit = {.kind = &settings_kind, .err = LH_ERROR_INIT},
-        .bucket = bucket,
-        .quota_bytes = quota_bytes,
-        .public_rights = public_rights,
-    };
-    return lh_commit_submit(store, &change.commit, err);
+    wanted.commit = (struct lh_commit){.kind = &settings_kind, .err = LH_ERROR_INIT};
+    wanted.bucket = bucket;
+    return lh_commit_submit(store, &wanted.commit, err);
 }
 
 lh_code lh_bucket_set_quota(struct lh_store *store, int64_t bucket, uint64_t bytes,
@@ -160,13 +159,20 @@ lh_code lh_bucket_set_quota(struct lh_store *store, int64_t bucket, uint64_t byt
 {
     if (bytes > INT64_MAX)
         return lh_fail(err, LH_INVALID, "the quota is too large");
-    return set(store, bucket, &bytes, NULL, err);
+    return set(store, bucket, (struct bucket_settings){.quota_bytes = &bytes}, err);
 }
 
 lh_code lh_bucket_set_public(struct lh_store *store, int64_t bucket, unsigned rights,
                              struct lh_error *err)
 {
-    return set(store, bucket, NULL, &rights, err);
+    return set(store, bucket, (struct bucket_settings){.public_rights = &rights}, err);
+}
+
+lh_code lh_bucket_set_versioning(struct lh_store *store, int64_t bucket,
+                                 enum lh_versioning versioning, struct lh_error *err)
+{
+    LH_CHECK(versioning != LH_VERSIONING_NONE);
+    return set(store, bucket, (struct bucket_settings){.versioning = &versioning}, err);
 }
 
 /* ---- documents ---- */

@@ -126,7 +126,9 @@ static lh_code copy_whole(struct copy *copy, struct lh_error *err)
         .attributes = {lh_str_of(copy->headers, copy->headers_len),
                        lh_str_of(copy->tags, copy->tags_len)},
     };
-    return submit(copy, &put.commit, &file, err);
+    LH_TRY(submit(copy, &put.commit, &file, err));
+    copy->info = put.row.info;
+    return LH_OK;
 }
 
 /* ---- in parts ---- */
@@ -179,7 +181,9 @@ static lh_code end_copy(struct copy *copy, const struct lh_index_upload *upload,
         .upload_id = upload->info.id,
         .as_it_is = true,
     };
-    return lh_commit_submit(copy->store, &change.put.commit, err);
+    LH_TRY(lh_commit_submit(copy->store, &change.put.commit, err));
+    copy->info = change.put.row.info;
+    return LH_OK;
 }
 
 static lh_code copy_in_parts(struct copy *copy, struct lh_error *err)
@@ -239,6 +243,8 @@ static lh_code prepare(struct copy *copy, struct lh_error *err)
     LH_TRY(lh_attributes_encode_tags(options->tags, &copy->tags, &copy->tags_len, err));
     copy->info = copy->source->row.info;
     copy->info.modified_ms = lh_store_now(copy->store);
+    copy->info.version = 0; /* the commit gives it one of its own */
+    copy->info.null_version = false;
     lh_store_take_type(options->content_type, copy->info.content_type);
     bool another = options->checksum != LH_CHECKSUM_NONE &&
                    (options->checksum != copy->info.checksum.kind || copy->info.checksum_composite);

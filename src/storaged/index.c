@@ -3,8 +3,8 @@
  * index_write.c, index_bucket.c and index_parts.c, and read in index_read.c.
  *
  * Invariants:
- * 1. Every row of `objects` names one row of `bodies`, or a list in `parts` each of which does;
- *    every body belongs to one object or part.
+ * 1. Every row of `objects` and of `versions` (but for delete markers) names one row of `bodies`,
+ * or a list in `parts` each of which does; every body belongs to one object or part.
  * 2. A body's id is never used again, also not by a later run: each run has an epoch of its own.
  * 3. The totals in `buckets` change in the transaction that changes objects and parts.
  *
@@ -96,6 +96,21 @@ lh_code lh_index_statement(struct lh_index_connection *connection, enum lh_index
                                           SQLITE_PREPARE_PERSISTENT, statement, NULL) != SQLITE_OK)
         return lh_index_fail(connection->db, "prepare a statement", err);
     *ret_statement = *statement;
+    return LH_OK;
+}
+
+lh_code lh_index_version_statement(struct lh_index_connection *connection,
+                                   const struct lh_index_lookup *lookup, int64_t bucket, lh_str key,
+                                   struct lh_version version, sqlite3_stmt **ret_statement,
+                                   struct lh_error *err)
+{
+    enum lh_index_sql sql = lookup->current;
+    if (version.kind != LH_VERSION_CURRENT)
+        sql = version.kind == LH_VERSION_NULL ? lookup->null : lookup->numbered;
+    LH_TRY(lh_index_statement(connection, sql, ret_statement, err));
+    lh_index_bind_key(*ret_statement, bucket, key);
+    if (version.kind == LH_VERSION_NUMBERED)
+        sqlite3_bind_int64(*ret_statement, 3, (int64_t)version.number);
     return LH_OK;
 }
 

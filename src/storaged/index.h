@@ -57,7 +57,7 @@ uint64_t lh_index_epoch(const struct lh_index *index);
 /* ---- the writer: committer thread only. A failure of any but begin ends the transaction. ---- */
 
 lh_code lh_index_begin(struct lh_index *index, struct lh_error *err);
-/* The row as this transaction sees it; *ret_found false when there is none. */
+/* The current row as this transaction sees it; *ret_found false when there is none. */
 lh_code lh_index_find(struct lh_index *index, int64_t bucket, lh_str key,
                       struct lh_index_row *ret_row, bool *ret_found, struct lh_error *err);
 /* `old` is what find gave, or NULL: its body goes with it (unless damaged: then nobody knows
@@ -71,9 +71,32 @@ lh_code lh_index_remove(struct lh_index *index, int64_t bucket, lh_str key,
 /* The object's headers, owned by the caller; NULL when it has none. LH_CORRUPT. */
 lh_code lh_index_find_headers(struct lh_index *index, const struct lh_index_row *row,
                               char **ret_headers, size_t *ret_len, struct lh_error *err);
-/* Other headers and tags for the object of this row. */
+/* ---- versions: the current one is in `objects`, the others and all delete markers are not. A key
+ * without a current one has none at all, or the newest of the others is a marker. ---- */
+
+/* Any version of the key, as find does. */
+lh_code lh_index_find_version(struct lh_index *index, int64_t bucket, lh_str key,
+                              struct lh_version version, struct lh_index_row *ret_row,
+                              bool *ret_found, struct lh_error *err);
+/* The newest of those that are not current. */
+lh_code lh_index_find_newest(struct lh_index *index, int64_t bucket, lh_str key,
+                             struct lh_index_row *ret_row, bool *ret_found, struct lh_error *err);
+/* The current row becomes one of the others; a put over it, or leave, must follow. */
+lh_code lh_index_demote(struct lh_index *index, int64_t bucket, lh_str key, struct lh_error *err);
+/* Takes the current row away, and nothing that belongs to it. */
+lh_code lh_index_leave(struct lh_index *index, int64_t bucket, lh_str key, struct lh_error *err);
+/* One of the others becomes current. */
+lh_code lh_index_promote(struct lh_index *index, int64_t bucket, lh_str key,
+                         const struct lh_index_row *row, struct lh_error *err);
+lh_code lh_index_put_marker(struct lh_index *index, int64_t bucket, lh_str key,
+                            const struct lh_index_row *marker, struct lh_error *err);
+/* One of the others goes, with its body. */
+lh_code lh_index_remove_version(struct lh_index *index, int64_t bucket, lh_str key,
+                                const struct lh_index_row *row, struct lh_error *err);
+
+/* Other headers and tags for the object of this row, which is `current` or one of the others. */
 lh_code lh_index_set_attributes(struct lh_index *index, int64_t bucket, lh_str key,
-                                const struct lh_index_row *row,
+                                const struct lh_index_row *row, bool current,
                                 const struct lh_index_attributes *attributes, struct lh_error *err);
 /* Durable when it returns LH_OK. */
 lh_code lh_index_commit(struct lh_index *index, struct lh_error *err);
@@ -192,9 +215,19 @@ void lh_index_object_deinit(struct lh_index_object *object);
 /* LH_NOT_FOUND. A damaged row is found and marked so. */
 lh_code lh_index_head(struct lh_index *index, int64_t bucket, lh_str key,
                       struct lh_index_row *ret_row, struct lh_error *err);
+/* The same of any version. */
+lh_code lh_index_head_version(struct lh_index *index, int64_t bucket, lh_str key,
+                              struct lh_version version, struct lh_index_row *ret_row,
+                              struct lh_error *err);
+/* The newest of those that are not current. LH_NOT_FOUND. */
+lh_code lh_index_head_newest(struct lh_index *index, int64_t bucket, lh_str key,
+                             struct lh_index_row *ret_row, struct lh_error *err);
 /* With sums, payload and attributes; LH_CORRUPT when any does not match its checksum. */
 lh_code lh_index_get(struct lh_index *index, int64_t bucket, lh_str key,
                      struct lh_index_object *ret_object, struct lh_error *err);
+lh_code lh_index_get_version(struct lh_index *index, int64_t bucket, lh_str key,
+                             struct lh_version version, struct lh_index_object *ret_object,
+                             struct lh_error *err);
 /* Sums and payload of one body, into the members of those names. */
 lh_code lh_index_get_body(struct lh_index *index, uint64_t body, uint64_t size, bool in_file,
                           struct lh_index_object *ret_object, struct lh_error *err);
@@ -206,6 +239,12 @@ lh_code lh_index_has_body(struct lh_index *index, uint64_t body, bool *ret_known
 struct lh_index_walk;
 lh_code lh_index_walk_begin(struct lh_index *index, int64_t bucket, struct lh_index_walk **ret_walk,
                             struct lh_error *err);
+/* The same over all versions: by key, and the newest first. Its next function is walk_next. */
+lh_code lh_index_walk_versions(struct lh_index *index, int64_t bucket,
+                               struct lh_index_walk **ret_walk, struct lh_error *err);
+/* Of such a walk: of the key `from` itself only versions with lower numbers than `below`. */
+lh_code lh_index_walk_seek_version(struct lh_index_walk *walk, lh_str from, uint64_t below,
+                                   struct lh_error *err);
 /* Goes to the first key that is not before `from`, and to the end when there is none. */
 lh_code lh_index_walk_seek(struct lh_index_walk *walk, lh_str from, struct lh_error *err);
 /* The next row; the key is borrowed until the next call, LH_STR_NONE at the end. */

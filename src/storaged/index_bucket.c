@@ -16,7 +16,9 @@ static bool read_bucket(sqlite3_stmt *statement, struct lh_bucket *ret)
     bucket.bytes = (uint64_t)sqlite3_column_int64(statement, 3);
     bucket.created_ms = sqlite3_column_int64(statement, 5);
     bucket.quota_bytes = (uint64_t)sqlite3_column_int64(statement, 6);
-    bucket.public_rights = (unsigned)sqlite3_column_int64(statement, 7);
+    uint64_t settings = (uint64_t)sqlite3_column_int64(statement, 7);
+    bucket.public_rights = settings & LH_BUCKET_RIGHTS_MASK;
+    bucket.versioning = (enum lh_versioning)(settings >> LH_BUCKET_VERSIONING_SHIFT & 3);
     uint64_t sum = (uint64_t)sqlite3_column_int64(statement, 8);
     *ret = bucket;
     return fits && lh_index_bucket_sum(&bucket) == sum;
@@ -77,7 +79,7 @@ lh_code lh_index_put_bucket(struct lh_index *index, const struct lh_bucket *buck
     sqlite3_bind_text(statement, 3, bucket->owner, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 4, bucket->created_ms);
     sqlite3_bind_int64(statement, 5, (int64_t)bucket->quota_bytes);
-    sqlite3_bind_int64(statement, 6, bucket->public_rights);
+    sqlite3_bind_int64(statement, 6, (int64_t)lh_index_bucket_settings(bucket));
     sqlite3_bind_int64(statement, 7, (int64_t)lh_index_bucket_sum(bucket));
     return lh_index_run(index->writer, statement, "store a bucket", err);
 }

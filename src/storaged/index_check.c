@@ -14,14 +14,22 @@ static const struct {
     const char *named;
 } counts[] = {
     {"bodies", "SELECT count(*) FROM bodies",
-     "SELECT (SELECT count(*) FROM objects WHERE flags&4=0)+(SELECT count(*) FROM parts)"},
+     "SELECT (SELECT count(*) FROM objects WHERE flags&4=0)+"
+     "(SELECT count(*) FROM versions WHERE flags&68=0)+(SELECT count(*) FROM parts)"},
     {"attributes", "SELECT count(*) FROM attributes",
      "SELECT (SELECT count(*) FROM objects WHERE flags&2)+"
+     "(SELECT count(*) FROM versions WHERE flags&2)+"
      "(SELECT count(*) FROM uploads WHERE flags&2)"},
     {"parts",
      "SELECT count(*) FROM parts WHERE list NOT IN (SELECT list FROM doomed)"
      " AND list NOT IN (SELECT body FROM uploads)",
-     "SELECT coalesce(sum(part_count), 0) FROM objects"},
+     "SELECT (SELECT coalesce(sum(part_count), 0) FROM objects)+"
+     "(SELECT coalesce(sum(part_count), 0) FROM versions)"},
+    {"versions of keys that have a newer current one", "SELECT count(*) FROM versions",
+     "SELECT count(*) FROM versions v WHERE coalesce("
+     "(SELECT o.version>v.version FROM objects o WHERE o.bucket=v.bucket AND o.key=v.key),"
+     "(SELECT n.flags&64 FROM versions n WHERE n.bucket=v.bucket AND n.key=v.key"
+     " ORDER BY n.version DESC LIMIT 1)<>0)"},
 };
 
 static lh_code check_counts(sqlite3 *db, void (*found)(void *ctx, const char *what), void *ctx,

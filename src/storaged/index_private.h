@@ -102,14 +102,27 @@ lh_code lh_index_run_id(struct lh_index *index, enum lh_index_sql sql, uint64_t 
 
 /* ---- index_row.c: rows as statements have them, and their checksums ---- */
 
-enum { LH_ROW_COLUMN_COUNT = 10 }; /* of LH_ROW_COLUMNS */
+enum { LH_ROW_COLUMN_COUNT = 11 }; /* of LH_ROW_COLUMNS */
 enum {
     LH_ROW_IN_FILE = 1,
     LH_ROW_HAS_ATTRIBUTES = 2,
     LH_ROW_IN_PARTS = 4,
     LH_ROW_HAS_CHECKSUM = 8,
     LH_ROW_HIDDEN = 16, /* of an upload */
+    LH_ROW_NULL_VERSION = 32,
+    LH_ROW_DELETE_MARKER = 64,
 };
+
+/* A statement that finds one version of a key: `current`, or the one of `other` for its kind. */
+struct lh_index_lookup {
+    enum lh_index_sql current;
+    enum lh_index_sql null;
+    enum lh_index_sql numbered;
+};
+lh_code lh_index_version_statement(struct lh_index_connection *connection,
+                                   const struct lh_index_lookup *lookup, int64_t bucket, lh_str key,
+                                   struct lh_version version, sqlite3_stmt **ret_statement,
+                                   struct lh_error *err);
 
 void lh_index_bind_key(sqlite3_stmt *statement, int64_t bucket, lh_str key);
 /* Of an empty text too: a NULL pointer would bind NULL. */
@@ -119,7 +132,8 @@ void lh_index_bind_blob(sqlite3_stmt *statement, int column, lh_str bytes);
  * wrong. */
 void lh_index_row_read(sqlite3_stmt *statement, int64_t bucket, lh_str *ret_key,
                        struct lh_index_row *ret_row);
-/* Binds all parameters of LH_SQL_PUT; borrows key and row until the statement has run. */
+/* Binds all parameters of LH_SQL_PUT and PUT_VERSION; borrows key and row until the statement has
+ * run. */
 void lh_index_row_bind(sqlite3_stmt *statement, int64_t bucket, lh_str key,
                        const struct lh_index_row *row);
 
@@ -132,6 +146,9 @@ void lh_index_upload_bind(sqlite3_stmt *statement, int64_t bucket, lh_str key,
 void lh_index_part_read(sqlite3_stmt *statement, uint64_t list, struct lh_index_part *ret_part);
 void lh_index_part_bind(sqlite3_stmt *statement, uint64_t list, const struct lh_index_part *part);
 
+/* What the column public_rights holds: the rights, and behind them how the bucket is versioned. */
+enum { LH_BUCKET_VERSIONING_SHIFT = 2, LH_BUCKET_RIGHTS_MASK = 3 };
+uint64_t lh_index_bucket_settings(const struct lh_bucket *bucket);
 uint64_t lh_index_bucket_sum(const struct lh_bucket *bucket);
 /* XXH3 over a body's checksums, bound to the body's id and size. */
 uint64_t lh_index_sums_sum(uint64_t body, uint64_t size, const uint64_t *sums, size_t count);

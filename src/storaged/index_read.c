@@ -90,26 +90,53 @@ static lh_code step_to_row(struct lh_index_connection *reader, sqlite3_stmt *sta
     return found ? LH_OK : lh_fail(err, LH_NOT_FOUND, "there is no object of this key");
 }
 
-static lh_code head(struct lh_index_connection *reader, int64_t bucket, lh_str key,
-                    struct lh_index_row *ret_row, struct lh_error *err)
+/* The row of a look-up whose parameters are bound. */
+static lh_code read_row(struct lh_index_connection *reader, sqlite3_stmt *statement, int64_t bucket,
+                        struct lh_index_row *ret_row, struct lh_error *err)
 {
-    sqlite3_stmt *statement;
-    LH_TRY(lh_index_statement(reader, LH_SQL_FIND, &statement, err));
-    lh_index_bind_key(statement, bucket, key);
-    lh_code code = step_to_row(reader, statement, err);
     lh_str found;
+    lh_code code = step_to_row(reader, statement, err);
     if (code == LH_OK)
         lh_index_row_read(statement, bucket, &found, ret_row);
     lh_index_done(statement);
     return code;
 }
 
+lh_code lh_index_head_version(struct lh_index *index, int64_t bucket, lh_str key,
+                              struct lh_version version, struct lh_index_row *ret_row,
+                              struct lh_error *err)
+{
+    static const struct lh_index_lookup lookup = {LH_SQL_FIND, LH_SQL_FIND_NULL,
+                                                  LH_SQL_FIND_NUMBERED};
+    struct lh_index_connection *reader;
+    sqlite3_stmt *statement;
+    LH_TRY(lh_index_take_reader(index, &reader, err));
+    lh_code code =
+        lh_index_version_statement(reader, &lookup, bucket, key, version, &statement, err);
+    if (code == LH_OK)
+        code = read_row(reader, statement, bucket, ret_row, err);
+    lh_index_give_reader(index, reader);
+    return code;
+}
+
 lh_code lh_index_head(struct lh_index *index, int64_t bucket, lh_str key,
                       struct lh_index_row *ret_row, struct lh_error *err)
 {
+    const struct lh_version current = {.kind = LH_VERSION_CURRENT};
+    return lh_index_head_version(index, bucket, key, current, ret_row, err);
+}
+
+lh_code lh_index_head_newest(struct lh_index *index, int64_t bucket, lh_str key,
+                             struct lh_index_row *ret_row, struct lh_error *err)
+{
     struct lh_index_connection *reader;
+    sqlite3_stmt *statement;
     LH_TRY(lh_index_take_reader(index, &reader, err));
-    lh_code code = head(reader, bucket, key, ret_row, err);
+    lh_code code = lh_index_statement(reader, LH_SQL_NEWEST, &statement, err);
+    if (code == LH_OK) {
+        lh_index_bind_key(statement, bucket, key);
+        code = read_row(reader, statement, bucket, ret_row, err);
+    }
     lh_index_give_reader(index, reader);
     return code;
 }
@@ -188,17 +215,18 @@ static lh_code read_object(sqlite3_stmt *statement, int64_t bucket, struct lh_in
         return lh_fail(err, LH_CORRUPT, "the object's row in the index is damaged");
     if (row->has_attributes)
         LH_TRY(lh_index_texts_read(statement, TEXTS, row->body, object, err));
-    return row->info.part_count > 0 ? LH_OK
-                                    : lh_index_body_read(statement, BODY, row->body, row->info.size,
-                                                         row->in_file, object, err);
+    bool without = row->info.part_count > 0 || row->info.delete_marker;
+    return without ? LH_OK
+                   : lh_index_body_read(statement, BODY, row->body, row->info.size, row->in_file,
+                                        object, err);
 }
 
 static lh_code get(struct lh_index_connection *reader, int64_t bucket, lh_str key,
-                   struct lh_index_object *object, struct lh_error *err)
+                   struct lh_version version, struct lh_index_object *object, struct lh_error *err)
 {
+    static const struct lh_index_lookup lookup = {LH_SQL_GET, LH_SQL_GET_NULL, LH_SQL_GET_NUMBERED};
     sqlite3_stmt *statement;
-    LH_TRY(lh_index_statement(reader, LH_SQL_GET, &statement, err));
-    lh_index_bind_key(statement, bucket, key);
+    LH_TRY(lh_index_version_statement(reader, &lookup, bucket, key, version, &statement, err));
     lh_code code = step_to_row(reader, statement, err);
     if (code == LH_OK)
         code = read_object(statement, bucket, object, err);
@@ -206,19 +234,27 @@ static lh_code get(struct lh_index_connection *reader, int64_t bucket, lh_str ke
     return code;
 }
 
-lh_code lh_index_get(struct lh_index *index, int64_t bucket, lh_str key,
-                     struct lh_index_object *ret_object, struct lh_error *err)
+lh_code lh_index_get_version(struct lh_index *index, int64_t bucket, lh_str key,
+                             struct lh_version version, struct lh_index_object *ret_object,
+                             struct lh_error *err)
 {
     struct lh_index_connection *reader;
     LH_TRY(lh_index_take_reader(index, &reader, err));
     struct lh_index_object object = {0};
-    lh_code code = get(reader, bucket, key, &object, err);
+    lh_code code = get(reader, bucket, key, version, &object, err);
     lh_index_give_reader(index, reader);
     if (code == LH_OK)
         *ret_object = object;
     else
         lh_index_object_deinit(&object);
     return code;
+}
+
+lh_code lh_index_get(struct lh_index *index, int64_t bucket, lh_str key,
+                     struct lh_index_object *ret_object, struct lh_error *err)
+{
+    const struct lh_version current = {.kind = LH_VERSION_CURRENT};
+    return lh_index_get_version(index, bucket, key, current, ret_object, err);
 }
 
 /* ---- bodies ---- */
@@ -274,14 +310,14 @@ lh_code lh_index_has_body(struct lh_index *index, uint64_t body, bool *ret_known
 
 /* ---- walks ---- */
 
-lh_code lh_index_walk_begin(struct lh_index *index, int64_t bucket, struct lh_index_walk **ret_walk,
-                            struct lh_error *err)
+static lh_code begin_walk(struct lh_index *index, enum lh_index_sql sql, int64_t bucket,
+                          struct lh_index_walk **ret_walk, struct lh_error *err)
 {
     struct lh_index_connection *reader;
     sqlite3_stmt *statement = NULL;
     LH_TRY(lh_check_may_wait("a listing", err));
     LH_TRY(lh_index_take_reader(index, &reader, err));
-    lh_code code = lh_index_statement(reader, LH_SQL_WALK, &statement, err);
+    lh_code code = lh_index_statement(reader, sql, &statement, err);
     if (code == LH_OK)
         code = lh_index_exec(reader->db, "BEGIN", err);
     if (code != LH_OK) {
@@ -293,6 +329,26 @@ lh_code lh_index_walk_begin(struct lh_index *index, int64_t bucket, struct lh_in
         .index = index, .reader = reader, .statement = statement, .bucket = bucket};
     walk->at_end = true; /* until the first seek */
     *ret_walk = walk;
+    return LH_OK;
+}
+
+lh_code lh_index_walk_begin(struct lh_index *index, int64_t bucket, struct lh_index_walk **ret_walk,
+                            struct lh_error *err)
+{
+    return begin_walk(index, LH_SQL_WALK, bucket, ret_walk, err);
+}
+
+lh_code lh_index_walk_versions(struct lh_index *index, int64_t bucket,
+                               struct lh_index_walk **ret_walk, struct lh_error *err)
+{
+    return begin_walk(index, LH_SQL_WALK_VERSIONS, bucket, ret_walk, err);
+}
+
+lh_code lh_index_walk_seek_version(struct lh_index_walk *walk, lh_str from, uint64_t below,
+                                   struct lh_error *err)
+{
+    LH_TRY(lh_index_walk_seek(walk, from, err));
+    sqlite3_bind_int64(walk->statement, 3, (int64_t)below);
     return LH_OK;
 }
 

@@ -129,7 +129,9 @@ static uint64_t row_flags(const struct lh_index_row *row)
 {
     return (row->in_file ? LH_ROW_IN_FILE : 0) | (row->has_attributes ? LH_ROW_HAS_ATTRIBUTES : 0) |
            (row->info.part_count > 0 ? LH_ROW_IN_PARTS : 0) |
-           (row->info.checksum.kind != LH_CHECKSUM_NONE ? LH_ROW_HAS_CHECKSUM : 0);
+           (row->info.checksum.kind != LH_CHECKSUM_NONE ? LH_ROW_HAS_CHECKSUM : 0) |
+           (row->info.null_version ? LH_ROW_NULL_VERSION : 0) |
+           (row->info.delete_marker ? LH_ROW_DELETE_MARKER : 0);
 }
 
 /* Rows of format 1 have none of the flags behind the first, and the same checksum as ever. */
@@ -147,6 +149,8 @@ static uint64_t row_sum(int64_t bucket, lh_str key, const struct lh_index_row *r
         add_u64(&material, row->info.part_count);
     if (row->info.checksum.kind != LH_CHECKSUM_NONE)
         add_checksum(&material, &row->info.checksum, row->info.checksum_composite);
+    if (row->info.version > 0)
+        add_u64(&material, row->info.version);
     add_bytes(&material, key.ptr, key.len);
     return material_sum(&material);
 }
@@ -167,6 +171,9 @@ void lh_index_row_read(sqlite3_stmt *statement, int64_t bucket, lh_str *ret_key,
     uint64_t flags = (uint64_t)sqlite3_column_int64(statement, 6);
     row.in_file = flags & LH_ROW_IN_FILE;
     row.has_attributes = flags & LH_ROW_HAS_ATTRIBUTES;
+    row.info.null_version = flags & LH_ROW_NULL_VERSION;
+    row.info.delete_marker = flags & LH_ROW_DELETE_MARKER;
+    row.info.version = (uint64_t)sqlite3_column_int64(statement, 10);
     uint64_t sum = (uint64_t)sqlite3_column_int64(statement, 7);
     int64_t part_count = sqlite3_column_int64(statement, 8);
     row.info.part_count = (uint32_t)part_count;
@@ -190,6 +197,7 @@ void lh_index_row_bind(sqlite3_stmt *statement, int64_t bucket, lh_str key,
     sqlite3_bind_int64(statement, 9, (int64_t)row_sum(bucket, key, row));
     sqlite3_bind_int64(statement, 10, row->info.part_count);
     bind_checksum(statement, 11, &row->info.checksum, row->info.checksum_composite);
+    sqlite3_bind_int64(statement, 12, (int64_t)row->info.version);
 }
 
 /* ---- bodies and texts ---- */
@@ -225,6 +233,11 @@ uint64_t lh_index_texts_sum(uint64_t owner, uint64_t kind, lh_str a, lh_str b)
     return value;
 }
 
+uint64_t lh_index_bucket_settings(const struct lh_bucket *bucket)
+{
+    return bucket->public_rights | (uint64_t)bucket->versioning << LH_BUCKET_VERSIONING_SHIFT;
+}
+
 uint64_t lh_index_bucket_sum(const struct lh_bucket *bucket)
 {
     struct material material = {.len = 0};
@@ -233,7 +246,7 @@ uint64_t lh_index_bucket_sum(const struct lh_bucket *bucket)
     add_text(&material, bucket->owner);
     add_u64(&material, (uint64_t)bucket->created_ms);
     add_u64(&material, bucket->quota_bytes);
-    add_u64(&material, bucket->public_rights);
+    add_u64(&material, lh_index_bucket_settings(bucket));
     return material_sum(&material);
 }
 

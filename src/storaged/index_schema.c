@@ -51,6 +51,17 @@ static const char format_2[] =
     "CREATE TABLE doomed(list INTEGER PRIMARY KEY) STRICT;"
     "INSERT INTO meta VALUES('bucket', 1);";
 
+/* The same of a store of format 2 that has none of it yet. */
+static const char versions[] =
+    "ALTER TABLE objects ADD COLUMN version INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE versions(bucket INTEGER NOT NULL, key BLOB NOT NULL, version INTEGER NOT NULL,"
+    "  size INTEGER NOT NULL, modified INTEGER NOT NULL, etag TEXT NOT NULL,"
+    "  content_type TEXT NOT NULL,"
+    "  body INTEGER NOT NULL, flags INTEGER NOT NULL, sum INTEGER NOT NULL,"
+    "  part_count INTEGER NOT NULL, checksum BLOB,"
+    "  PRIMARY KEY(bucket, key, version DESC)) WITHOUT ROWID, STRICT;"
+    "CREATE INDEX null_versions ON versions(bucket, key) WHERE (flags&32 OR version=0);";
+
 static const char *const steps[] = {format_1, format_2};
 enum { SCHEMA_VERSION = 2 };
 _Static_assert(LH_COUNT(steps) == SCHEMA_VERSION, "a step for each version");
@@ -75,6 +86,7 @@ static lh_code upgrade(sqlite3 *db, int64_t version, struct lh_error *err)
         LH_TRY(lh_index_exec(db, steps[step], err));
     if (version < 2)
         LH_TRY(seal_lake(db, err));
+    LH_TRY(lh_index_exec(db, versions, err));
     LH_TRY(lh_index_exec(db, head, err));
     return lh_index_exec(db, "COMMIT", err); /* what has failed is rolled back by the close */
 }
@@ -96,6 +108,15 @@ static lh_code read_version(sqlite3 *db, const char *path, int64_t *ret_version,
     return lh_index_query_i64(db, "PRAGMA user_version", ret_version, err);
 }
 
+static lh_code has_versions(sqlite3 *db, bool *ret_has, struct lh_error *err)
+{
+    int64_t tables = 0;
+    LH_TRY(lh_index_query_i64(db, "SELECT count(*) FROM sqlite_schema WHERE name='versions'",
+                              &tables, err));
+    *ret_has = tables > 0;
+    return LH_OK;
+}
+
 static lh_code refuse_newer(const char *path, int64_t version, struct lh_error *err)
 {
     if (version <= SCHEMA_VERSION)
@@ -111,18 +132,23 @@ lh_code lh_index_prepare_schema(sqlite3 *db, const char *path, struct lh_error *
 {
     int64_t version = 0;
     LH_TRY(read_version(db, path, &version, err));
+    bool whole = false;
     LH_TRY(refuse_newer(path, version, err));
-    return version < SCHEMA_VERSION ? upgrade(db, version, err) : LH_OK;
+    LH_TRY(has_versions(db, &whole, err));
+    return whole ? LH_OK : upgrade(db, version, err);
 }
 
 lh_code lh_index_require_schema(sqlite3 *db, const char *path, struct lh_error *err)
 {
     int64_t version = 0;
     LH_TRY(read_version(db, path, &version, err));
+    bool whole = false;
     LH_TRY(refuse_newer(path, version, err));
-    if (version == SCHEMA_VERSION)
+    LH_TRY(has_versions(db, &whole, err));
+    if (whole)
         return LH_OK;
-    LH_IGNORE(lh_fail(err, LH_INVALID_CONFIG, "%s is of version %" PRId64, path, version),
-              "the hint returns the code");
+    LH_IGNORE(
+        lh_fail(err, LH_INVALID_CONFIG, "%s is of an older version (%" PRId64 ")", path, version),
+        "the hint returns the code");
     return lh_hint(err, "start storaged once: it brings the store up to date");
 }

@@ -82,13 +82,11 @@ lh_code lh_index_put_attributes(struct lh_index *index, uint64_t body,
 
 /* ---- rows ---- */
 
-lh_code lh_index_find(struct lh_index *index, int64_t bucket, lh_str key,
-                      struct lh_index_row *ret_row, bool *ret_found, struct lh_error *err)
+/* Runs a look-up whose parameters are bound. */
+static lh_code find_row(struct lh_index *index, sqlite3_stmt *statement, int64_t bucket,
+                        struct lh_index_row *ret_row, bool *ret_found, struct lh_error *err)
 {
-    sqlite3_stmt *statement;
     bool found = false;
-    LH_TRY(lh_index_statement(index->writer, LH_SQL_FIND, &statement, err));
-    lh_index_bind_key(statement, bucket, key);
     lh_code code = lh_index_step(index->writer, statement, "look up a key", &found, err);
     if (found) {
         lh_str same;
@@ -100,11 +98,26 @@ lh_code lh_index_find(struct lh_index *index, int64_t bucket, lh_str key,
     return LH_OK;
 }
 
+static lh_code find_by(struct lh_index *index, enum lh_index_sql sql, int64_t bucket, lh_str key,
+                       struct lh_index_row *ret_row, bool *ret_found, struct lh_error *err)
+{
+    sqlite3_stmt *statement;
+    LH_TRY(lh_index_statement(index->writer, sql, &statement, err));
+    lh_index_bind_key(statement, bucket, key);
+    return find_row(index, statement, bucket, ret_row, ret_found, err);
+}
+
+lh_code lh_index_find(struct lh_index *index, int64_t bucket, lh_str key,
+                      struct lh_index_row *ret_row, bool *ret_found, struct lh_error *err)
+{
+    return find_by(index, LH_SQL_FIND, bucket, key, ret_row, ret_found, err);
+}
+
 /* What goes with a row. Nobody can tell whose body a damaged one named: it stays behind. */
 static lh_code forget_old(struct lh_index *index, const struct lh_index_row *old,
                           struct lh_error *err)
 {
-    if (old->damaged)
+    if (old->damaged || old->info.delete_marker)
         return LH_OK;
     if (old->has_attributes)
         LH_TRY(
@@ -115,11 +128,11 @@ static lh_code forget_old(struct lh_index *index, const struct lh_index_row *old
     return lh_index_remove_body(index, old->body, err);
 }
 
-static lh_code put_row(struct lh_index *index, int64_t bucket, lh_str key,
+static lh_code put_row(struct lh_index *index, enum lh_index_sql sql, int64_t bucket, lh_str key,
                        const struct lh_index_row *row, struct lh_error *err)
 {
     sqlite3_stmt *statement;
-    LH_TRY(lh_index_statement(index->writer, LH_SQL_PUT, &statement, err));
+    LH_TRY(lh_index_statement(index->writer, sql, &statement, err));
     lh_index_row_bind(statement, bucket, key, row);
     return lh_index_run(index->writer, statement, "store a row", err);
 }
@@ -135,17 +148,77 @@ lh_code lh_index_put(struct lh_index *index, int64_t bucket, lh_str key,
         LH_TRY(lh_index_put_body(index, row->body, row->info.size, body, err));
     if (body && row->has_attributes)
         LH_TRY(lh_index_put_attributes(index, row->body, attributes, err));
-    return put_row(index, bucket, key, row, err);
+    return put_row(index, LH_SQL_PUT, bucket, key, row, err);
+}
+
+/* Runs a statement about one row: its parameters are the key and, where it has a third, a version.
+ */
+static lh_code run_key(struct lh_index *index, enum lh_index_sql sql, int64_t bucket, lh_str key,
+                       const struct lh_index_row *row, struct lh_error *err)
+{
+    sqlite3_stmt *statement;
+    LH_TRY(lh_index_statement(index->writer, sql, &statement, err));
+    lh_index_bind_key(statement, bucket, key);
+    if (row)
+        sqlite3_bind_int64(statement, 3, (int64_t)row->info.version);
+    return lh_index_run(index->writer, statement, "move or remove a row", err);
 }
 
 lh_code lh_index_remove(struct lh_index *index, int64_t bucket, lh_str key,
                         const struct lh_index_row *old, struct lh_error *err)
 {
     LH_TRY(forget_old(index, old, err));
+    return run_key(index, LH_SQL_REMOVE, bucket, key, NULL, err);
+}
+
+/* ---- versions ---- */
+
+lh_code lh_index_find_version(struct lh_index *index, int64_t bucket, lh_str key,
+                              struct lh_version version, struct lh_index_row *ret_row,
+                              bool *ret_found, struct lh_error *err)
+{
+    static const struct lh_index_lookup lookup = {LH_SQL_FIND, LH_SQL_FIND_NULL,
+                                                  LH_SQL_FIND_NUMBERED};
     sqlite3_stmt *statement;
-    LH_TRY(lh_index_statement(index->writer, LH_SQL_REMOVE, &statement, err));
-    lh_index_bind_key(statement, bucket, key);
-    return lh_index_run(index->writer, statement, "remove a row", err);
+    LH_TRY(
+        lh_index_version_statement(index->writer, &lookup, bucket, key, version, &statement, err));
+    return find_row(index, statement, bucket, ret_row, ret_found, err);
+}
+
+lh_code lh_index_find_newest(struct lh_index *index, int64_t bucket, lh_str key,
+                             struct lh_index_row *ret_row, bool *ret_found, struct lh_error *err)
+{
+    return find_by(index, LH_SQL_NEWEST, bucket, key, ret_row, ret_found, err);
+}
+
+lh_code lh_index_demote(struct lh_index *index, int64_t bucket, lh_str key, struct lh_error *err)
+{
+    return run_key(index, LH_SQL_DEMOTE, bucket, key, NULL, err);
+}
+
+lh_code lh_index_leave(struct lh_index *index, int64_t bucket, lh_str key, struct lh_error *err)
+{
+    return run_key(index, LH_SQL_REMOVE, bucket, key, NULL, err);
+}
+
+lh_code lh_index_promote(struct lh_index *index, int64_t bucket, lh_str key,
+                         const struct lh_index_row *row, struct lh_error *err)
+{
+    LH_TRY(run_key(index, LH_SQL_PROMOTE, bucket, key, row, err));
+    return run_key(index, LH_SQL_REMOVE_VERSION, bucket, key, row, err);
+}
+
+lh_code lh_index_put_marker(struct lh_index *index, int64_t bucket, lh_str key,
+                            const struct lh_index_row *marker, struct lh_error *err)
+{
+    return put_row(index, LH_SQL_PUT_VERSION, bucket, key, marker, err);
+}
+
+lh_code lh_index_remove_version(struct lh_index *index, int64_t bucket, lh_str key,
+                                const struct lh_index_row *row, struct lh_error *err)
+{
+    LH_TRY(forget_old(index, row, err));
+    return run_key(index, LH_SQL_REMOVE_VERSION, bucket, key, row, err);
 }
 
 /* ---- other attributes for an object ---- */
@@ -177,7 +250,7 @@ lh_code lh_index_find_headers(struct lh_index *index, const struct lh_index_row 
 }
 
 lh_code lh_index_set_attributes(struct lh_index *index, int64_t bucket, lh_str key,
-                                const struct lh_index_row *row,
+                                const struct lh_index_row *row, bool current,
                                 const struct lh_index_attributes *attributes, struct lh_error *err)
 {
     struct lh_index_row changed = *row;
@@ -187,7 +260,7 @@ lh_code lh_index_set_attributes(struct lh_index *index, int64_t bucket, lh_str k
     else if (row->has_attributes)
         LH_TRY(
             lh_index_run_id(index, LH_SQL_REMOVE_ATTRIBUTES, row->body, "remove attributes", err));
-    return changed.has_attributes == row->has_attributes
-               ? LH_OK
-               : put_row(index, bucket, key, &changed, err);
+    if (changed.has_attributes == row->has_attributes)
+        return LH_OK;
+    return put_row(index, current ? LH_SQL_PUT : LH_SQL_PUT_VERSION, bucket, key, &changed, err);
 }

@@ -151,9 +151,8 @@ static bool any_expiry(const struct rules *rules)
 /* What one bite has found. */
 struct expired {
     char *keys[BITE_DELETES];
-    lh_str names[BITE_DELETES];
+    struct lh_deletion list[BITE_DELETES];
     uint64_t bodies[BITE_DELETES];
-    lh_code codes[BITE_DELETES];
     size_t count;
 };
 
@@ -169,7 +168,7 @@ static void add_expired(struct expired *expired, lh_str key, uint64_t body)
 {
     size_t i = expired->count++;
     expired->keys[i] = lh_strndup(key.ptr, key.len);
-    expired->names[i] = lh_str_of(expired->keys[i], key.len);
+    expired->list[i].key = lh_str_of(expired->keys[i], key.len);
     expired->bodies[i] = body;
 }
 
@@ -210,8 +209,8 @@ static lh_code expire_objects(struct lh_store *store, int64_t bucket, const stru
     LH_TRY(find_expired(store, bucket, rules, expired, ret_end, err));
     if (expired->count == 0)
         return LH_OK;
-    LH_TRY(lh_store_delete_bodies(store, bucket, expired->names, expired->bodies, expired->count,
-                                  expired->codes, err));
+    LH_TRY(
+        lh_store_delete_bodies(store, bucket, expired->list, expired->bodies, expired->count, err));
     atomic_fetch_add(&store->expired, expired->count);
     return LH_OK;
 }

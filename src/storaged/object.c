@@ -152,7 +152,8 @@ static lh_code pin_parts(struct lh_object *object, lh_str key, struct lh_error *
     LH_TRY(lh_check_may_wait("an object in parts", err));
     lh_store_pin(object->store, object->row.body);
     object->pinned = true;
-    LH_TRY(lh_index_head(object->store->index, object->bucket, key, &now, err));
+    LH_TRY(lh_index_head_version(object->store->index, object->bucket, key, object->version, &now,
+                                 err));
     return now.body == object->row.body
                ? LH_OK
                : lh_fail(err, LH_NOT_FOUND, "the object has been replaced");
@@ -165,7 +166,8 @@ static lh_code open_current(struct lh_object *object, lh_str key, struct lh_erro
     uint64_t missing = 0;
     for (int i = 0; i < OPEN_TRIES_MAX; i++) {
         struct lh_index_object known = {0};
-        LH_TRY(lh_index_get(object->store->index, object->bucket, key, &known, err));
+        LH_TRY(lh_index_get_version(object->store->index, object->bucket, key, object->version,
+                                    &known, err));
         take_known(object, &known);
         lh_code code = LH_OK;
         if (object->row.info.part_count > 0)
@@ -190,13 +192,17 @@ static lh_code decode_attributes(struct lh_object *object, struct lh_error *err)
                                 &object->tag_count, err);
 }
 
-lh_code lh_object_open(struct lh_store *store, int64_t bucket, lh_str key,
-                       struct lh_object **ret_object, struct lh_error *err)
+lh_code lh_object_open_version(struct lh_store *store, int64_t bucket, lh_str key,
+                               struct lh_version version, struct lh_object **ret_object,
+                               struct lh_error *err)
 {
     LH_TRY(lh_store_check_key(key, err));
     struct lh_object *object = lh_calloc(1, sizeof(*object));
-    *object = (struct lh_object){
-        .magic = object_magic, .store = store, .bucket = bucket, .piece = {.fd = -1}};
+    *object = (struct lh_object){.magic = object_magic,
+                                 .store = store,
+                                 .bucket = bucket,
+                                 .version = version,
+                                 .piece = {.fd = -1}};
     object->key = lh_strndup(key.ptr, key.len);
     object->key_len = key.len;
     lh_code code = open_current(object, key, err);
@@ -210,6 +216,13 @@ lh_code lh_object_open(struct lh_store *store, int64_t bucket, lh_str key,
     }
     *ret_object = object;
     return LH_OK;
+}
+
+lh_code lh_object_open(struct lh_store *store, int64_t bucket, lh_str key,
+                       struct lh_object **ret_object, struct lh_error *err)
+{
+    const struct lh_version current = {.kind = LH_VERSION_CURRENT};
+    return lh_object_open_version(store, bucket, key, current, ret_object, err);
 }
 
 lh_code lh_object_open_part(struct lh_store *store, int64_t bucket, lh_str key,

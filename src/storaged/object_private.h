@@ -22,6 +22,7 @@ struct lh_object {
     int64_t bucket;
     char *key;
     size_t key_len;
+    struct lh_version version; /* that was asked for */
     struct lh_index_row row;
     bool pinned; /* row.body is a list of parts that stays */
     struct lh_piece piece;

@@ -188,6 +188,9 @@ lh_code lh_s3_put_object_acl(struct lh_s3 *s3, struct lh_error *err);
 /* What x-amz-acl of a bucket says: private, public-read or public-read-write, as enum
  * lh_public_rights; NotImplemented for other lists. */
 lh_code lh_s3_canned_acl(struct lh_s3 *s3, unsigned *ret_rights, struct lh_error *err);
+/* s3_version.c */
+lh_code lh_s3_get_versioning(struct lh_s3 *s3, struct lh_error *err);
+lh_code lh_s3_put_versioning(struct lh_s3 *s3, struct lh_error *err);
 /* s3_canned.c: the answers about what a bucket has not */
 lh_code lh_s3_get_unconfigured(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_delete_unconfigured(struct lh_s3 *s3, struct lh_error *err);

@@ -3,7 +3,7 @@
  * too; an object is as its bucket. Who else may do what is said by the table of keys.
  */
 #include "base/mem.h"
-#include "storaged/s3.h"
+#include "storaged/s3_object.h"
 
 enum { ANSWER_BYTES_MAX = 8 << 10 };
 
@@ -61,10 +61,12 @@ static void add_grant(struct lh_s3 *s3, struct lh_xml *xml, bool everybody, cons
 
 static lh_code need_object(struct lh_s3 *s3, struct lh_error *err)
 {
-    struct lh_store_info info;
+    struct lh_object *object;
     if (s3->key.len == 0)
         return LH_OK;
-    return lh_store_head(s3->storaged->store, s3->bucket.id, s3->key, &info, err);
+    LH_TRY(lh_s3_open(s3, &object, err));
+    lh_object_close(object);
+    return LH_OK;
 }
 
 lh_code lh_s3_get_acl(struct lh_s3 *s3, struct lh_error *err)

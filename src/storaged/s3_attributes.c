@@ -145,9 +145,8 @@ lh_code lh_s3_get_attributes(struct lh_s3 *s3, struct lh_error *err)
 {
     struct wanted wanted;
     struct lh_object *object;
-    LH_TRY(lh_s3_check_version(s3, err));
     LH_TRY(take_wanted(s3, &wanted, err));
-    LH_TRY(lh_object_open(s3->storaged->store, s3->bucket.id, s3->key, &object, err));
+    LH_TRY(lh_s3_open(s3, &object, err));
     LH_AUTO_BUF struct lh_buf body = LH_BUF_INIT(ANSWER_BYTES_MAX);
     struct lh_xml xml = {&body};
     char date[LH_HTTP_DATE_SIZE];

@@ -13,7 +13,6 @@ struct answer {
 };
 
 static const struct answer answers[] = {
-    {"versioning", "VersioningConfiguration", "", LH_S3_WORD_NONE},
     {"logging", "BucketLoggingStatus", "", LH_S3_WORD_NONE},
     {"notification", "NotificationConfiguration", "", LH_S3_WORD_NONE},
     {"requestPayment", "RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>",

@@ -20,7 +20,7 @@ lh_code lh_s3_take_source(struct lh_s3 *s3, struct lh_s3_source *source, struct 
     static const char version_word[] = "?versionId=";
     const char *mark =
         memmem(raw.ptr ? raw.ptr : "", raw.len, version_word, sizeof(version_word) - 1);
-    lh_str version = LH_STR("null");
+    lh_str version = LH_STR_NONE;
     if (mark) {
         size_t at = (size_t)(mark - raw.ptr);
         version = lh_str_skip(raw, at + sizeof(version_word) - 1);
@@ -40,9 +40,8 @@ lh_code lh_s3_take_source(struct lh_s3 *s3, struct lh_s3_source *source, struct 
                           "Copy Source must mention the source bucket and key: "
                           "sourcebucket/sourcekey");
     source->key = name;
-    if (!lh_str_is(version, "null"))
-        return lh_s3_fail(s3, err, LH_S3_NO_SUCH_VERSION, "The specified version does not exist.");
-    return LH_OK;
+    source->version = (struct lh_version){.kind = LH_VERSION_CURRENT};
+    return version.ptr ? lh_s3_parse_version(s3, version, &source->version, err) : LH_OK;
 }
 
 /* x-amz-copy-source-if-*: any that does not hold is 412, also those that mean 304 of a GET. */
@@ -64,20 +63,23 @@ static lh_code judge_source(struct lh_s3 *s3, const struct lh_store_info *info,
 /* Opens what x-amz-copy-source names; lh_object_close(source->object) is the caller's. */
 static lh_code open_source(struct lh_s3 *s3, struct lh_s3_source *source, struct lh_error *err)
 {
-    struct lh_bucket bucket;
     struct lh_store *store = s3->storaged->store;
     LH_TRY(lh_s3_take_source(s3, source, err));
     LH_TRY(lh_s3_authorize(s3, LH_ACCESS_READ, source->bucket_name, source->key, err));
-    lh_code code = lh_bucket_find(store, source->bucket_name, &bucket, err);
+    lh_code code = lh_bucket_find(store, source->bucket_name, &source->bucket, err);
     if (code == LH_NOT_FOUND)
         return lh_s3_fail(s3, err, LH_S3_NO_SUCH_BUCKET, "The specified bucket does not exist");
     LH_TRY(code);
     lh_str owner = lh_http_header(s3->x, "x-amz-source-expected-bucket-owner");
-    if (owner.ptr && !lh_str_is(owner, lh_s3_owner_of(&bucket)))
+    if (owner.ptr && !lh_str_is(owner, lh_s3_owner_of(&source->bucket)))
         return lh_s3_fail(s3, err, LH_S3_ACCESS_DENIED, "the source's bucket has another owner");
-    source->bucket = bucket.id;
-    LH_TRY(lh_object_open(store, bucket.id, source->key, &source->object, err));
-    return judge_source(s3, lh_object_info(source->object), err);
+    LH_TRY(lh_s3_open_version(s3, &source->bucket, source->key, source->version, &source->object,
+                              err));
+    const struct lh_store_info *info = lh_object_info(source->object);
+    LH_TRY(judge_source(s3, info, err));
+    if (source->bucket.versioning != LH_VERSIONING_NONE)
+        lh_s3_set_version_header(s3, "x-amz-copy-source-version-id", lh_version_of(info));
+    return LH_OK;
 }
 
 static void close_source(struct lh_s3_source *source)
@@ -106,7 +108,8 @@ static lh_code take_copy_options(struct lh_s3 *s3, const struct lh_s3_source *so
     LH_TRY(take_directive(s3, "x-amz-metadata-directive", &replace, err));
     LH_TRY(take_directive(s3, "x-amz-tagging-directive", &replace_tags, err));
     LH_TRY(lh_s3_take_algorithm(s3, "x-amz-checksum-algorithm", &options->checksum, err));
-    bool itself = source->bucket == s3->bucket.id && lh_str_eq(source->key, s3->key);
+    bool itself = source->bucket.id == s3->bucket.id && lh_str_eq(source->key, s3->key) &&
+                  source->version.kind == LH_VERSION_CURRENT;
     if (itself && !replace && options->checksum == LH_CHECKSUM_NONE)
         return lh_s3_fail(s3, err, LH_S3_INVALID_REQUEST,
                           "This copy request is illegal because it is trying to copy an object to "
@@ -149,6 +152,7 @@ lh_code lh_s3_copy_object(struct lh_s3 *s3, struct lh_error *err)
     lh_code code = lh_store_copy(s3->storaged->store, source.object, &options, &info, err);
     if (code != LH_OK)
         return lh_s3_condition_failed(s3, code, err);
+    lh_s3_set_written_version(s3, &info);
     return reply_copied(s3, "CopyObjectResult", &info, err);
 }
 

@@ -191,9 +191,8 @@ lh_code lh_s3_get_object(struct lh_s3 *s3, struct lh_error *err)
 {
     struct choice choice = {0};
     struct lh_object *object;
-    LH_TRY(lh_s3_check_version(s3, err));
     LH_TRY(take_overrides(s3, &choice, err));
-    LH_TRY(lh_object_open(s3->storaged->store, s3->bucket.id, s3->key, &object, err));
+    LH_TRY(lh_s3_open(s3, &object, err));
     lh_code code = reply_object(s3, object, &choice, err);
     lh_object_close(object);
     return code;

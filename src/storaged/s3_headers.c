@@ -266,16 +266,6 @@ lh_code lh_s3_no_upload(struct lh_s3 *s3, lh_code code, struct lh_error *err)
                       "invalid, or the multipart upload might have been aborted or completed.");
 }
 
-lh_code lh_s3_check_version(struct lh_s3 *s3, struct lh_error *err)
-{
-    lh_str id;
-    if (!lh_http_query(s3->x, "versionId", &id) || lh_str_is(id, "null"))
-        return LH_OK;
-    if (id.len == 0)
-        return lh_s3_fail(s3, err, LH_S3_INVALID_ARGUMENT, "Version id cannot be the empty string");
-    return lh_s3_fail(s3, err, LH_S3_NO_SUCH_VERSION, "The specified version does not exist.");
-}
-
 lh_code lh_s3_take_part_number(struct lh_s3 *s3, uint32_t *ret, struct lh_error *err)
 {
     uint64_t number = 0;

@@ -2,7 +2,7 @@
  * Life cycle of a bucket's objects (Amazon S3 API Reference, PutBucketLifecycleConfiguration): the
  * rules that the keeper carries out. Whatever a rule says that we would not do is refused, since a
  * rule that is kept and not obeyed is worse than none. What it says of noncurrent versions and of
- * delete markers is kept: there are none, so it is obeyed.
+ * delete markers is kept where there are none, so that it is obeyed: in buckets without versions.
  */
 #include "base/hash.h"
 #include "storaged/s3.h"
@@ -46,7 +46,8 @@ static lh_code take_expiration(struct lh_s3 *s3, const struct lh_xml_node *node,
             LH_TRY(take_days(s3, child, &rule->expire_days, err));
         else if (lh_str_is(child->name, "Date"))
             LH_TRY(take_date(s3, child, &rule->expire_at_ms, err));
-        else if (!lh_str_is(child->name, "ExpiredObjectDeleteMarker"))
+        else if (!lh_str_is(child->name, "ExpiredObjectDeleteMarker") ||
+                 s3->bucket.versioning != LH_VERSIONING_NONE)
             return refuse(s3, child, err);
     }
     if (node->first_child == NULL || node->first_child->next != NULL)
@@ -94,9 +95,10 @@ static lh_code take_element(struct lh_s3 *s3, const struct lh_xml_node *node,
         rule->id = node->text;
     else if (lh_str_is(node->name, "Prefix"))
         rule->prefix = node->text;
-    else if (lh_str_is(node->name, "Status") ||
-             lh_str_is(node->name, "NoncurrentVersionExpiration"))
-        return LH_OK; /* read before; nothing to be done */
+    else if (lh_str_is(node->name, "Status"))
+        return LH_OK; /* read before */
+    else if (lh_str_is(node->name, "NoncurrentVersionExpiration"))
+        return s3->bucket.versioning == LH_VERSIONING_NONE ? LH_OK : refuse(s3, node, err);
     else if (lh_str_is(node->name, "Filter"))
         return take_filter(s3, node, rule, err);
     else if (lh_str_is(node->name, "Expiration"))

@@ -28,6 +28,9 @@ struct listing {
     struct lh_xml keys;
     struct lh_xml prefixes;
     uint64_t count;
+    struct lh_version_list_options versions; /* of LIST_VERSIONS, beside `options` */
+    struct lh_version last_version;
+    bool more;
     size_t last_len; /* the name behind which the next page begins */
     bool last_is_key;
     char last[LH_STORE_KEY_MAX];
@@ -44,40 +47,88 @@ static void add_checksum(struct lh_xml *xml, const struct lh_store_info *info)
     lh_xml_cstr(xml, "ChecksumType", info->checksum_composite ? "COMPOSITE" : "FULL_OBJECT");
 }
 
-static void add_key(struct listing *listing, lh_str name, const struct lh_store_info *info)
+static void add_body(struct listing *listing, const struct lh_store_info *info)
 {
     struct lh_xml *xml = &listing->keys;
-    const char *element = listing->kind == LIST_VERSIONS ? "Version" : "Contents";
-    lh_xml_open(xml, element);
-    lh_xml_key(xml, "Key", name, listing->url);
-    if (listing->kind == LIST_VERSIONS)
-        lh_buf_append_cstr(xml->out, "<VersionId>null</VersionId><IsLatest>true</IsLatest>");
-    lh_xml_time(xml, "LastModified", info->modified_ms);
     lh_xml_quoted(xml, "ETag", info->etag);
     add_checksum(xml, info);
     lh_xml_u64(xml, "Size", info->size);
     if (listing->with_owner)
         lh_buf_append_str(xml->out, listing->owner);
     lh_buf_append_cstr(xml->out, "<StorageClass>STANDARD</StorageClass>");
+}
+
+static void add_key(struct listing *listing, lh_str name, const struct lh_store_info *info)
+{
+    struct lh_xml *xml = &listing->keys;
+    lh_xml_open(xml, "Contents");
+    lh_xml_key(xml, "Key", name, listing->url);
+    lh_xml_time(xml, "LastModified", info->modified_ms);
+    add_body(listing, info);
+    lh_xml_close(xml, "Contents");
+}
+
+static void add_version(struct listing *listing, lh_str name, const struct lh_store_info *info,
+                        bool is_latest)
+{
+    struct lh_xml *xml = &listing->keys;
+    const char *element = info->delete_marker ? "DeleteMarker" : "Version";
+    char id[LH_VERSION_ID_SIZE];
+    lh_version_id(lh_version_of(info), id);
+    lh_xml_open(xml, element);
+    lh_xml_key(xml, "Key", name, listing->url);
+    lh_xml_cstr(xml, "VersionId", id);
+    lh_xml_bool(xml, "IsLatest", is_latest);
+    lh_xml_time(xml, "LastModified", info->modified_ms);
+    if (info->delete_marker)
+        lh_buf_append_str(xml->out, listing->owner);
+    else
+        add_body(listing, info);
     lh_xml_close(xml, element);
+}
+
+static void add_prefix(struct listing *listing, lh_str name)
+{
+    lh_xml_open(&listing->prefixes, "CommonPrefixes");
+    lh_xml_key(&listing->prefixes, "Prefix", name, listing->url);
+    lh_xml_close(&listing->prefixes, "CommonPrefixes");
+}
+
+/* Remembers where the page is; false when it is full. */
+static bool go_on(struct listing *listing, lh_str name, bool is_key)
+{
+    listing->count++;
+    listing->last_is_key = is_key;
+    listing->last_len = name.len < sizeof(listing->last) ? name.len : sizeof(listing->last);
+    memcpy(listing->last, name.ptr, listing->last_len);
+    return listing->keys.out->len + listing->prefixes.out->len < PAGE_BYTES;
 }
 
 static bool add_entry(void *ctx, lh_str name, const struct lh_store_info *info, bool damaged)
 {
     struct listing *listing = ctx;
     (void)damaged; /* it is there; to read it says what is wrong with it */
-    if (info) {
+    if (info)
         add_key(listing, name, info);
+    else
+        add_prefix(listing, name);
+    return go_on(listing, name, info != NULL);
+}
+
+static bool add_version_entry(void *ctx, lh_str name, const struct lh_store_info *info,
+                              bool is_latest)
+{
+    struct listing *listing = ctx;
+    if (info) {
+        add_version(listing, name, info, is_latest);
+        /* By its number, also a null one: it is found again when that one has gone. */
+        listing->last_version =
+            (struct lh_version){.kind = info->version > 0 ? LH_VERSION_NUMBERED : LH_VERSION_NULL,
+                                .number = info->version};
     } else {
-        lh_xml_open(&listing->prefixes, "CommonPrefixes");
-        lh_xml_key(&listing->prefixes, "Prefix", name, listing->url);
-        lh_xml_close(&listing->prefixes, "CommonPrefixes");
+        add_prefix(listing, name);
     }
-    listing->count++;
-    listing->last_is_key = info != NULL;
-    listing->last_len = name.len < sizeof(listing->last) ? name.len : sizeof(listing->last);
-    memcpy(listing->last, name.ptr, listing->last_len);
-    return listing->keys.out->len + listing->prefixes.out->len < PAGE_BYTES;
+    return go_on(listing, name, info != NULL);
 }
 
 /* ---- the request ---- */
@@ -123,14 +174,23 @@ static lh_code take_v2(struct listing *listing, struct lh_error *err)
 static lh_code take_versions(struct listing *listing, struct lh_error *err)
 {
     struct lh_s3 *s3 = listing->s3;
+    struct lh_version_list_options *options = &listing->versions;
     lh_str version = query_or_empty(s3, "version-id-marker");
-    listing->options.after = query_or_empty(s3, "key-marker");
-    if (version.len > 0 && listing->options.after.len == 0)
+    *options = (struct lh_version_list_options){
+        .bucket = listing->options.bucket,
+        .prefix = listing->options.prefix,
+        .delimiter = listing->options.delimiter,
+        .key_after = query_or_empty(s3, "key-marker"),
+        .in_key = version.len > 0,
+        .limit = listing->options.limit,
+    };
+    listing->options.after = options->key_after;
+    listing->with_owner = true;
+    if (version.len > 0 && options->key_after.len == 0)
         return lh_s3_fail(s3, err, LH_S3_INVALID_ARGUMENT,
                           "a version-id-marker cannot be given without a key-marker");
-    if (version.len > 0 && !lh_str_is(version, "null"))
+    if (version.len > 0 && !lh_version_parse(version, &options->version_after))
         return lh_s3_fail(s3, err, LH_S3_INVALID_ARGUMENT, "version-id-marker is not one of ours");
-    listing->with_owner = true;
     return LH_OK;
 }
 
@@ -139,7 +199,7 @@ static lh_code take_versions(struct listing *listing, struct lh_error *err)
 static void add_markers_v1(struct listing *listing, struct lh_xml *xml)
 {
     lh_xml_key(xml, "Marker", listing->options.after, listing->url);
-    if (listing->cursor[0] != '\0' && listing->options.delimiter.len > 0)
+    if (listing->more && listing->options.delimiter.len > 0)
         lh_xml_key(xml, "NextMarker", lh_str_of(listing->last, listing->last_len), listing->url);
 }
 
@@ -151,7 +211,7 @@ static void add_markers_v2(struct listing *listing, struct lh_xml *xml)
         lh_xml_key(xml, "StartAfter", listing->options.after, listing->url);
     if (lh_http_query(listing->s3->x, "continuation-token", &token))
         lh_xml_text(xml, "ContinuationToken", token);
-    if (listing->cursor[0] != '\0')
+    if (listing->more)
         lh_xml_cstr(xml, "NextContinuationToken", listing->cursor);
 }
 
@@ -159,11 +219,13 @@ static void add_markers_versions(struct listing *listing, struct lh_xml *xml)
 {
     lh_xml_key(xml, "KeyMarker", listing->options.after, listing->url);
     lh_xml_text(xml, "VersionIdMarker", query_or_empty(listing->s3, "version-id-marker"));
-    if (listing->cursor[0] == '\0')
+    if (!listing->more)
         return;
     lh_xml_key(xml, "NextKeyMarker", lh_str_of(listing->last, listing->last_len), listing->url);
+    char id[LH_VERSION_ID_SIZE];
+    lh_version_id(listing->last_version, id);
     if (listing->last_is_key)
-        lh_xml_cstr(xml, "NextVersionIdMarker", "null");
+        lh_xml_cstr(xml, "NextVersionIdMarker", id);
 }
 
 /* What stands behind the objects: it is known only when they have been read. */
@@ -177,7 +239,7 @@ static void add_frame(struct listing *listing, struct lh_xml *xml)
     lh_xml_u64(xml, "MaxKeys", listing->max_keys);
     if (listing->url)
         lh_xml_cstr(xml, "EncodingType", "url");
-    lh_xml_bool(xml, "IsTruncated", listing->cursor[0] != '\0');
+    lh_xml_bool(xml, "IsTruncated", listing->more);
     switch (listing->kind) {
     case LIST_V1:
         add_markers_v1(listing, xml);
@@ -189,6 +251,17 @@ static void add_frame(struct listing *listing, struct lh_xml *xml)
         add_markers_versions(listing, xml);
         break;
     }
+}
+
+static lh_code fill(struct listing *listing, struct lh_error *err)
+{
+    struct lh_store *store = listing->s3->storaged->store;
+    if (listing->kind == LIST_VERSIONS)
+        return lh_store_list_versions(store, &listing->versions, add_version_entry, listing,
+                                      &listing->more, err);
+    LH_TRY(lh_store_list(store, &listing->options, add_entry, listing, listing->cursor, err));
+    listing->more = listing->cursor[0] != '\0';
+    return LH_OK;
 }
 
 static lh_code run(struct listing *listing, struct lh_error *err)
@@ -205,8 +278,7 @@ static lh_code run(struct listing *listing, struct lh_error *err)
     listing->prefixes.out = &prefixes;
     lh_xml_begin(&listing->keys, root);
     if (listing->options.limit > 0)
-        LH_TRY(lh_store_list(s3->storaged->store, &listing->options, add_entry, listing,
-                             listing->cursor, err));
+        LH_TRY(fill(listing, err));
     lh_buf_append_str(&body, lh_buf_str(&prefixes));
     add_frame(listing, &listing->keys);
     lh_xml_close(&listing->keys, root);

@@ -264,6 +264,7 @@ lh_code lh_s3_complete_multipart(struct lh_s3 *s3, struct lh_error *err)
         return lh_s3_condition_failed(s3, code, err);
     if (code != LH_OK)
         return lh_s3_no_upload(s3, code, err);
+    lh_s3_set_written_version(s3, &info);
     return reply_completed(s3, &info, err);
 }
 

@@ -71,8 +71,6 @@ lh_code lh_s3_check_tags(struct lh_s3 *s3, const struct lh_attributes *tags, str
 struct lh_store_condition lh_s3_condition(const struct lh_s3 *s3);
 /* After a conditional write: If-Match of an absent key is NoSuchKey, not PreconditionFailed. */
 lh_code lh_s3_condition_failed(struct lh_s3 *s3, lh_code code, struct lh_error *err);
-/* versionId: absent or "null" is the one version there is. NoSuchVersion. */
-lh_code lh_s3_check_version(struct lh_s3 *s3, struct lh_error *err);
 /* partNumber, which must be there, from 1 to LH_PARTS_MAX. InvalidArgument. */
 lh_code lh_s3_take_part_number(struct lh_s3 *s3, uint32_t *ret, struct lh_error *err);
 /* uploadId, as a string in the arena. */
@@ -80,6 +78,24 @@ const char *lh_s3_upload_id(const struct lh_s3 *s3);
 void lh_s3_set_etag(struct lh_s3 *s3, const char *etag);
 /* A failure of multipart.h: LH_NOT_FOUND becomes NoSuchUpload. */
 lh_code lh_s3_no_upload(struct lh_s3 *s3, lh_code code, struct lh_error *err);
+
+/* ---- s3_version.c ---- */
+
+/* An id of a version. NoSuchVersion for one that no version can have. */
+lh_code lh_s3_parse_version(struct lh_s3 *s3, lh_str id, struct lh_version *ret,
+                            struct lh_error *err);
+/* versionId; absent: the current one. */
+lh_code lh_s3_take_version(struct lh_s3 *s3, struct lh_version *ret, struct lh_error *err);
+void lh_s3_set_version_header(struct lh_s3 *s3, const char *header, struct lh_version version);
+/* x-amz-version-id of what was written; nothing where versioning is not enabled. */
+void lh_s3_set_written_version(struct lh_s3 *s3, const struct lh_store_info *info);
+/* An object, of which the bucket says how it is versioned. NoSuchVersion, NoSuchKey; a delete
+ * marker is MethodNotAllowed when it is asked for. Sets the headers that tell of a marker. */
+lh_code lh_s3_open_version(struct lh_s3 *s3, const struct lh_bucket *bucket, lh_str key,
+                           struct lh_version version, struct lh_object **ret_object,
+                           struct lh_error *err);
+/* The one that bucket, key and versionId of the request name; sets x-amz-version-id. */
+lh_code lh_s3_open(struct lh_s3 *s3, struct lh_object **ret_object, struct lh_error *err);
 
 /* ---- s3_multipart.c ---- */
 
@@ -97,7 +113,8 @@ lh_code lh_s3_take_completion(struct lh_s3 *s3, struct lh_completion *ret,
 struct lh_s3_source {
     lh_str bucket_name;
     lh_str key;
-    int64_t bucket;
+    struct lh_version version;
+    struct lh_bucket bucket;
     struct lh_object *object;
 };
 /* Bucket and key that x-amz-copy-source names, decoded into the arena. InvalidArgument,

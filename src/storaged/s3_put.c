@@ -10,6 +10,7 @@ static lh_code reply_stored(struct lh_s3 *s3, lh_code code, const struct lh_stor
         return lh_s3_fail(s3, err, LH_S3_NO_SUCH_KEY, "The specified key does not exist.");
     LH_TRY(code);
     lh_s3_set_etag(s3, info->etag);
+    lh_s3_set_written_version(s3, info);
     lh_s3_set_object_checksum(s3, info);
     return lh_http_reply_empty(s3->x, 200, err);
 }

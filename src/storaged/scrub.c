@@ -91,11 +91,12 @@ static bool read_all(struct lh_scrub *scrub, struct lh_object *object, struct lh
     return good;
 }
 
-static void check_object(struct lh_scrub *scrub, const struct lh_bucket *bucket, lh_str key)
+static void check_object(struct lh_scrub *scrub, const struct lh_bucket *bucket, lh_str key,
+                         struct lh_version version)
 {
     struct lh_error err = LH_ERROR_INIT;
     struct lh_object *object;
-    lh_code code = lh_object_open(scrub->store, bucket->id, key, &object, &err);
+    lh_code code = lh_object_open_version(scrub->store, bucket->id, key, version, &object, &err);
     if (code == LH_NOT_FOUND)
         return; /* deleted meanwhile */
     atomic_fetch_add(&scrub->objects, 1);
@@ -115,23 +116,31 @@ struct totals {
     uint64_t bytes;
 };
 
-/* The first key that is not before `place`, which moves behind it. */
-static lh_code next_key(struct lh_scrub *scrub, int64_t bucket, struct lh_position *place,
-                        lh_str *ret_key, struct totals *totals, struct lh_error *err)
+/* A place among the versions of a bucket: of the key only those with lower numbers are left. */
+struct place {
+    struct lh_position key;
+    uint64_t below;
+    struct lh_version version; /* of the one before */
+};
+
+/* The next version, behind which the place moves. */
+static lh_code next_version(struct lh_scrub *scrub, int64_t bucket, struct place *place,
+                            bool *ret_end, struct totals *totals, struct lh_error *err)
 {
     struct lh_index_walk *walk;
     struct lh_index_row row;
     lh_str key = LH_STR_NONE;
-    LH_TRY(lh_index_walk_begin(scrub->store->index, bucket, &walk, err));
-    lh_code code = lh_index_walk_seek(walk, lh_str_of(place->bytes, place->len), err);
+    lh_str from = lh_str_of(place->key.bytes, place->key.len);
+    LH_TRY(lh_index_walk_versions(scrub->store->index, bucket, &walk, err));
+    lh_code code = lh_index_walk_seek_version(walk, from, place->below, err);
     if (code == LH_OK)
         code = lh_index_walk_next(walk, &key, &row, err);
-    *ret_key = LH_STR_NONE;
+    *ret_end = !key.ptr;
     if (code == LH_OK && key.ptr) {
-        memcpy(place->bytes, key.ptr, key.len);
-        place->bytes[key.len] = '\0'; /* the next place in the order of keys */
-        place->len = key.len + 1;
-        *ret_key = lh_str_of(place->bytes, key.len);
+        memcpy(place->key.bytes, key.ptr, key.len);
+        place->key.len = key.len;
+        place->below = row.info.version;
+        place->version = lh_version_of(&row.info);
         totals->objects++;
         totals->bytes += row.info.size;
     }
@@ -142,13 +151,13 @@ static lh_code next_key(struct lh_scrub *scrub, int64_t bucket, struct lh_positi
 static lh_code check_objects(struct lh_scrub *scrub, const struct lh_bucket *bucket,
                              struct totals *totals, struct lh_error *err)
 {
-    struct lh_position place = {.len = 0};
+    struct place place = {.below = INT64_MAX};
     while (!stopped(scrub)) {
-        lh_str key;
-        LH_TRY(next_key(scrub, bucket->id, &place, &key, totals, err));
-        if (!key.ptr)
+        bool end = false;
+        LH_TRY(next_version(scrub, bucket->id, &place, &end, totals, err));
+        if (end)
             return LH_OK;
-        check_object(scrub, bucket, key);
+        check_object(scrub, bucket, lh_str_of(place.key.bytes, place.key.len), place.version);
     }
     return LH_OK;
 }

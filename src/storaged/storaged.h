@@ -43,7 +43,8 @@ enum {
     LH_STORE_TYPE_SIZE = 256,   /* content type, with its terminator */
     LH_STORE_BLOCK = 256 << 10, /* bytes under one checksum */
     LH_STORE_CURSOR_MAX = 2 * (6 + LH_STORE_KEY_MAX) + 1,
-    LH_BUCKET_LAKE = 1, /* the bucket of the native keys */
+    LH_VERSION_ID_SIZE = 17, /* with its terminator */
+    LH_BUCKET_LAKE = 1,      /* the bucket of the native keys */
 };
 
 /* ---- the store ---- */
@@ -119,7 +120,21 @@ struct lh_store_info {
      * the checksums of its parts. */
     struct lh_checksum checksum;
     bool checksum_composite;
+    uint64_t version;   /* ascends with each of the key; 0 = from before versioning */
+    bool null_version;  /* written while versioning was suspended */
+    bool delete_marker; /* it stands for the absence of an object */
 };
+
+/* Which version of a key is meant. A bucket that was never versioned has one, which is null. */
+enum lh_version_kind { LH_VERSION_CURRENT, LH_VERSION_NULL, LH_VERSION_NUMBERED };
+struct lh_version {
+    enum lh_version_kind kind;
+    uint64_t number; /* of NUMBERED */
+};
+/* "null" or 16 hexadecimal digits; false for other texts. */
+bool lh_version_parse(lh_str id, struct lh_version *ret);
+struct lh_version lh_version_of(const struct lh_store_info *info);
+void lh_version_id(struct lh_version version, char out[LH_VERSION_ID_SIZE]);
 
 /* What a client keeps with an object, beside its content type: headers ("cache-control",
  * "x-amz-meta-author", names in lower case) or tags, in the order given. */
@@ -192,14 +207,27 @@ void lh_upload_free(struct lh_upload *upload);
 
 /* ---- delete ---- */
 
-/* LH_OK also when the key is absent, unless if_match is given: then LH_PRECONDITION. */
+/* The current object; in a versioned bucket a delete marker takes its place. LH_OK also when the
+ * key is absent, unless if_match is given: then LH_PRECONDITION. */
 lh_code lh_store_delete(struct lh_store *store, int64_t bucket, lh_str key,
                         const struct lh_store_condition *condition, struct lh_error *err);
 
-/* Many at once, in one group. Each has its own result in `codes` (LH_OK also when absent); a
- * failure of the call is that of all. */
-lh_code lh_store_delete_many(struct lh_store *store, int64_t bucket, const lh_str *keys,
-                             size_t count, lh_code *codes, struct lh_error *err);
+struct lh_deletion {
+    lh_str key;
+    struct lh_version version; /* CURRENT: as lh_store_delete; another one is gone for good */
+
+    /* Results. LH_OK also when there is no such version. */
+    lh_code code;
+    bool marker;            /* a delete marker was made, or was the version deleted */
+    struct lh_version made; /* the marker; of kind CURRENT when none was made */
+};
+/* One, with a condition (may be NULL) on the version that goes. */
+lh_code lh_store_delete_version(struct lh_store *store, int64_t bucket,
+                                struct lh_deletion *deletion,
+                                const struct lh_store_condition *condition, struct lh_error *err);
+/* Many at once, in one group. Each has its own result; a failure of the call is that of all. */
+lh_code lh_store_delete_many(struct lh_store *store, int64_t bucket, struct lh_deletion *list,
+                             size_t count, struct lh_error *err);
 
 /* ---- get ---- */
 
@@ -207,10 +235,18 @@ lh_code lh_store_delete_many(struct lh_store *store, int64_t bucket, const lh_st
 lh_code lh_store_head(struct lh_store *store, int64_t bucket, lh_str key,
                       struct lh_store_info *ret_info, struct lh_error *err);
 
+/* The delete marker that is the newest version of a key without a current one. LH_NOT_FOUND. */
+lh_code lh_store_head_marker(struct lh_store *store, int64_t bucket, lh_str key,
+                             struct lh_store_info *ret_info, struct lh_error *err);
+
 /* A snapshot of the object: later puts and deletes of the key do not change what is read from it.
  */
 lh_code lh_object_open(struct lh_store *store, int64_t bucket, lh_str key,
                        struct lh_object **ret_object, struct lh_error *err);
+/* The same of any version; one that is a delete marker has no bytes. */
+lh_code lh_object_open_version(struct lh_store *store, int64_t bucket, lh_str key,
+                               struct lh_version version, struct lh_object **ret_object,
+                               struct lh_error *err);
 const struct lh_store_info *lh_object_info(const struct lh_object *object);
 /* The bytes at `offset` (< size) up to the end of their block, checked against their checksum;
  * borrowed until the next call. LH_CORRUPT when they are not what was stored: the object is then on
@@ -245,6 +281,9 @@ lh_code lh_store_copy(struct lh_store *store, struct lh_object *source,
 /* Replaces the object's tags. LH_NOT_FOUND. */
 lh_code lh_store_set_tags(struct lh_store *store, int64_t bucket, lh_str key,
                           struct lh_attributes tags, struct lh_error *err);
+lh_code lh_store_set_version_tags(struct lh_store *store, int64_t bucket, lh_str key,
+                                  struct lh_version version, struct lh_attributes tags,
+                                  struct lh_error *err);
 
 /* The absolute path of the object's immutable file, owned by the caller; NULL for one that lives in
  * the index. The file disappears some time after the object is replaced or deleted. */
@@ -272,5 +311,23 @@ typedef bool (*lh_list_visitor)(void *ctx, lh_str name, const struct lh_store_in
 lh_code lh_store_list(struct lh_store *store, const struct lh_list_options *options,
                       lh_list_visitor visit, void *ctx, char ret_cursor[LH_STORE_CURSOR_MAX],
                       struct lh_error *err);
+
+/* Versions and delete markers, by key and then the newest first. */
+struct lh_version_list_options {
+    int64_t bucket;
+    lh_str prefix;
+    lh_str delimiter; /* empty = none */
+    lh_str key_after; /* only behind this key or common prefix; empty = from the start */
+    bool in_key;      /* go on inside of key_after: */
+    struct lh_version version_after; /* behind this version of it */
+    size_t limit;                    /* > 0 */
+};
+/* As lh_list_visitor; `is_latest`: what a get of the key finds. */
+typedef bool (*lh_version_visitor)(void *ctx, lh_str name, const struct lh_store_info *info,
+                                   bool is_latest);
+lh_code lh_store_list_versions(struct lh_store *store,
+                               const struct lh_version_list_options *options,
+                               lh_version_visitor visit, void *ctx, bool *ret_more,
+                               struct lh_error *err);
 
 #endif

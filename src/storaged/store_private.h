@@ -260,10 +260,24 @@ struct lh_object_put {
 
     /* Set by judging it. */
     struct lh_bucket_entry *entry;
-    struct lh_index_row old;
+    struct lh_index_row old; /* what was current */
     bool existed;
+    bool replaces;             /* it goes; else it becomes one of the other versions */
+    struct lh_index_row other; /* the null version, not current, which goes */
+    bool replaces_other;
 };
 extern const struct lh_commit_kind lh_object_put_kind;
+
+/* RFC 9110 sections 13.1.1 and 13.1.2, for a method that changes the object (NULL = there is none).
+ * *ret_why says what is wrong. */
+lh_code lh_object_judge(const struct lh_store_condition *condition, const struct lh_index_row *old,
+                        const char **ret_why);
+/* After the commit: the row that was there is gone, with what it had. */
+void lh_object_gone(struct lh_store *store, int64_t bucket, lh_str key,
+                    const struct lh_index_row *old);
+/* The committer's: the number of a new version, where the bucket has versions. */
+void lh_version_take(struct lh_store *store, const struct lh_bucket_entry *entry,
+                     struct lh_store_info *info);
 
 /* For changes that end in an object: whether it may be, with its condition, in its bucket, which
  * gets so many bytes more beside the row that it replaces. Refuses the commit if not. */
@@ -275,9 +289,8 @@ lh_code lh_object_put_write(struct lh_store *store, struct lh_object_put *put, i
 void lh_object_put_publish(struct lh_store *store, struct lh_object_put *put);
 
 /* lh_store_delete_many, but only of objects that still have these bodies (NULL = any). */
-lh_code lh_store_delete_bodies(struct lh_store *store, int64_t bucket, const lh_str *keys,
-                               const uint64_t *bodies, size_t count, lh_code *codes,
-                               struct lh_error *err);
+lh_code lh_store_delete_bodies(struct lh_store *store, int64_t bucket, struct lh_deletion *list,
+                               const uint64_t *bodies, size_t count, struct lh_error *err);
 
 /* ---- bucket.c, bucket_commit.c ---- */
 
@@ -294,8 +307,8 @@ lh_code lh_bucket_put_document(struct lh_store *store, int64_t bucket, enum lh_b
 struct lh_bucket_entry *lh_buckets_at(const struct lh_buckets *buckets, int64_t id);
 void lh_buckets_add(struct lh_store *store, const struct lh_bucket *bucket);
 void lh_buckets_remove(struct lh_store *store, struct lh_bucket_entry *entry);
-void lh_buckets_change(struct lh_store *store, struct lh_bucket_entry *entry, uint64_t quota_bytes,
-                       unsigned public_rights);
+void lh_buckets_change(struct lh_store *store, struct lh_bucket_entry *entry,
+                       const struct lh_bucket *changed);
 /* Whether the quota allows so many bytes more, as this transaction sees it. */
 bool lh_bucket_has_room(const struct lh_bucket_entry *entry, int64_t more_bytes);
 void lh_bucket_count(struct lh_store *store, struct lh_bucket_entry *entry, int64_t objects,

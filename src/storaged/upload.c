@@ -414,7 +414,7 @@ lh_code lh_upload_commit_end(struct lh_upload *upload, struct lh_store_info *ret
         *err = commit->err;
         return commit->code;
     }
-    *ret_info = upload->info;
+    *ret_info = upload->upload_id ? upload->info : upload->put.object.row.info;
     return LH_OK;
 }
 

@@ -131,7 +131,7 @@ class Buckets(S3TestCase):
                 ("POST", "/bucket/k", "select&select-type=2"), ("GET", "/bucket/k", "torrent"),
                 ("GET", "/bucket/k", "legal-hold"), ("DELETE", "/bucket/k", "partNumber=1"),
                 ("DELETE", "/bucket/k", "new"), ("DELETE", "/bucket", "inventory&id=1"), ("PUT", "/bucket", "policy"),
-                ("PUT", "/bucket", "versioning"), ("PUT", "/bucket", "website"), ("PUT", "/bucket", "metrics"),
+                ("PUT", "/bucket", "website"), ("PUT", "/bucket", "metrics"),
                 ("PUT", "/bucket", "replication="), ("GET", "/bucket", "analytics"), ("GET", "/bucket", "session"),
                 ("POST", "/bucket", "metadataTable"), ("GET", "/bucket", "location&acl")):
             with self.subTest(method=method, path=path, query=query):

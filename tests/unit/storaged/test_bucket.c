@@ -396,14 +396,17 @@ LH_TEST(many_deletes_in_one_group)
     assert_int_equal(sample_put(store, "a", 10, 1), LH_OK);
     assert_int_equal(sample_put(store, "b", 300000, 1), LH_OK);
     assert_int_equal(sample_put(store, "keep", 10, 1), LH_OK);
-    const lh_str keys[] = {LH_STR("b"), LH_STR("a"), LH_STR("none"), LH_STR(""), LH_STR("a")};
-    lh_code codes[LH_COUNT(keys)];
+    struct lh_deletion list[] = {{.key = LH_STR("b")},
+                                 {.key = LH_STR("a")},
+                                 {.key = LH_STR("none")},
+                                 {.key = LH_STR("")},
+                                 {.key = LH_STR("a")}};
     uint64_t groups = sample_stats(store).groups;
-    assert_int_equal(lh_store_delete_many(store, LH_BUCKET_LAKE, keys, LH_COUNT(keys), codes, &err),
+    assert_int_equal(lh_store_delete_many(store, LH_BUCKET_LAKE, list, LH_COUNT(list), &err),
                      LH_OK);
     assert_int_equal(sample_stats(store).groups, groups + 1);
-    for (size_t i = 0; i < LH_COUNT(keys); i++)
-        assert_int_equal(codes[i], i == 3 ? LH_INVALID_KEY : LH_OK);
+    for (size_t i = 0; i < LH_COUNT(list); i++)
+        assert_int_equal(list[i].code, i == 3 ? LH_INVALID_KEY : LH_OK);
     sample_tend(store);
     assert_int_equal(sample_stats(store).objects, 1);
     assert_int_equal(sample_stats(store).bytes, 10);

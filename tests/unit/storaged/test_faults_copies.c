@@ -25,9 +25,11 @@ static lh_code copy_parts(struct lh_store *store)
 static lh_code delete_many(struct lh_store *store)
 {
     struct lh_error err = LH_ERROR_INIT;
-    const lh_str keys[] = {LH_STR("large"), LH_STR("none"), LH_STR("parts"), LH_STR("small")};
-    lh_code codes[LH_COUNT(keys)];
-    return lh_store_delete_many(store, LH_BUCKET_LAKE, keys, LH_COUNT(keys), codes, &err);
+    struct lh_deletion list[] = {{.key = LH_STR("large")},
+                                 {.key = LH_STR("none")},
+                                 {.key = LH_STR("parts")},
+                                 {.key = LH_STR("small")}};
+    return lh_store_delete_many(store, LH_BUCKET_LAKE, list, LH_COUNT(list), &err);
 }
 
 static const struct action actions[] = {

@@ -35,15 +35,20 @@ static inline void add_attributes(struct lh_buf *text, struct lh_attributes attr
                       LH_FMT(attributes.list[i].value));
 }
 
+/* One version of an object; its number is another one in each run. */
 static inline bool add_object(void *ctx, lh_str name, const struct lh_store_info *info,
-                              bool damaged)
+                              bool is_latest)
 {
     struct state *state = ctx;
-    assert_false(damaged);
-    lh_buf_printf(state->text, "  object %.*s %d %s", LH_FMT(name), (int)info->size, info->etag);
+    struct lh_version version = lh_version_of(info);
+    lh_buf_printf(state->text, "  %s %.*s %d %s%s%s", info->delete_marker ? "marker" : "object",
+                  LH_FMT(name), (int)info->size, info->etag, is_latest ? " latest" : "",
+                  version.kind == LH_VERSION_NULL ? " null" : "");
     struct lh_error err = LH_ERROR_INIT;
     struct lh_object *object;
-    assert_int_equal(lh_object_open(state->store, state->bucket.id, name, &object, &err), LH_OK);
+    assert_int_equal(
+        lh_object_open_version(state->store, state->bucket.id, name, version, &object, &err),
+        LH_OK);
     add_attributes(state->text, lh_object_headers(object));
     add_attributes(state->text, lh_object_tags(object));
     uint64_t sum = 0;
@@ -90,7 +95,6 @@ static inline char *state_of(struct lh_store *store, bool totals)
     struct state state = {.store = store, .text = &text};
     for (;;) {
         struct lh_error err = LH_ERROR_INIT;
-        char cursor[LH_STORE_CURSOR_MAX];
         bool more;
         char after[LH_BUCKET_NAME_SIZE];
         memcpy(after, state.bucket.name, sizeof(after));
@@ -98,13 +102,14 @@ static inline char *state_of(struct lh_store *store, bool totals)
         lh_bucket_list(store, lh_str_from(after), take_bucket, &state.bucket);
         if (state.bucket.id == 0)
             return lh_buf_take(&text);
-        lh_buf_printf(&text, "bucket %s %llu", state.bucket.name,
-                      (unsigned long long)state.bucket.quota_bytes);
+        lh_buf_printf(&text, "bucket %s %llu %d", state.bucket.name,
+                      (unsigned long long)state.bucket.quota_bytes, (int)state.bucket.versioning);
         if (totals)
             lh_buf_printf(&text, " %d %d", (int)state.bucket.objects, (int)state.bucket.bytes);
         lh_buf_append_cstr(&text, "\n");
-        const struct lh_list_options list = {.bucket = state.bucket.id, .limit = 1000};
-        assert_int_equal(lh_store_list(store, &list, add_object, &state, cursor, &err), LH_OK);
+        const struct lh_version_list_options list = {.bucket = state.bucket.id, .limit = 1000};
+        assert_int_equal(lh_store_list_versions(store, &list, add_object, &state, &more, &err),
+                         LH_OK);
         const struct lh_multipart_list uploads = {.bucket = state.bucket.id, .limit = 1000};
         assert_int_equal(lh_multipart_list(store, &uploads, add_upload, &state, &more, &err),
                          LH_OK);
@@ -129,6 +134,9 @@ static inline bool abort_upload(void *ctx, lh_str name, const struct lh_multipar
     assert_int_equal(lh_multipart_abort(ctx, LH_BUCKET_LAKE, lh_str_from(key), id, &err), LH_OK);
     return true;
 }
+
+/* What a test program has beside it; NULL = nothing. */
+static void (*prepare_more)(struct lh_store *store);
 
 /* The same again for each run. */
 static inline void prepare(struct lh_store *store)
@@ -160,6 +168,8 @@ static inline void prepare(struct lh_store *store)
     assert_int_equal(sample_put_part(store, "k", upload_id, 1, 0, LARGE, 5), LH_OK);
     assert_int_equal(sample_put_part(store, "k", upload_id, 2, LARGE, SMALL, 5), LH_OK);
     assert_int_equal(sample_put_part(store, "k", upload_id, 3, 0, LARGE, 6), LH_OK);
+    if (prepare_more)
+        prepare_more(store);
     sample_tend(store);
 }
 
