@@ -124,13 +124,14 @@ static lh_code check_lifecycle(struct lh_s3 *s3, struct lh_error *err)
     static const lh_str unserved[] = {LH_STR("<NoncurrentVersionExpiration>"),
                                       LH_STR("<ExpiredObjectDeleteMarker>")};
     LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(LH_BUCKET_DOCUMENT_MAX);
-    lh_code code = lh_bucket_document(s3->storaged->store, s3->bucket.id, LH_BUCKET_LIFECYCLE,
-                                      &text, err);
+    lh_code code =
+        lh_bucket_document(s3->storaged->store, s3->bucket.id, LH_BUCKET_LIFECYCLE, &text, err);
     if (code == LH_NOT_FOUND)
         return LH_OK;
     LH_TRY(code);
+    lh_str document = lh_buf_str(&text);
     for (size_t i = 0; i < LH_COUNT(unserved); i++)
-        if (memmem(text.ptr, text.len, unserved[i].ptr, unserved[i].len))
+        if (memmem(document.ptr, document.len, unserved[i].ptr, unserved[i].len))
             return lh_s3_fail(s3, err, LH_S3_NOT_IMPLEMENTED,
                               "the life cycle of the bucket has %.*s, which is not served where "
                               "there are versions",
