@@ -18,6 +18,7 @@ from crashable import STEPS, Storaged, have_tracer
 from load import Load
 
 FULL_CHECK_ROUNDS = 50
+ROOM_BYTES = 2 << 30
 
 
 def crash(store, load, dice, step):
@@ -73,7 +74,9 @@ def main():
     parser.add_argument("--plant", choices=("early-ack", "lost"))
     options = parser.parse_args()
     print(f"crash: seed {options.seed}{'' if have_tracer() else '; no strace here: random instants only'}")
-    folder = tempfile.mkdtemp(prefix="lakehouse-crash-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+    memory = Path("/dev/shm")
+    is_roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES
+    folder = tempfile.mkdtemp(prefix="lakehouse-crash-", dir=memory if is_roomy else None)
     violations = run(options, folder)
     for violation in violations[:20]:
         print("VIOLATION", violation)

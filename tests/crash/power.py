@@ -102,6 +102,8 @@ def cannot_run(kinds):
         return "only root can mount"
     if not Path("/dev/loop-control").exists():
         return "there are no loop devices"
+    if shutil.disk_usage("/dev/shm").free < IMAGE_BYTES:
+        return "/dev/shm is too small for a disk"
     for kind in kinds:
         if not shutil.which(MAKE[kind][0]):
             return f"{MAKE[kind][0]} is not here"
