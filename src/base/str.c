@@ -177,8 +177,7 @@ bool lh_utf8_valid(lh_str text)
     return true;
 }
 
-/* The value of a hex digit, or -1. */
-static int hex_value(char c)
+int lh_hex_value(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -197,8 +196,8 @@ bool lh_percent_decode(lh_str text, bool plus_is_space, char *out, size_t *ret_l
         if (c == '%') {
             if (text.len - i < 3)
                 return false;
-            int high = hex_value(text.ptr[i + 1]);
-            int low = hex_value(text.ptr[i + 2]);
+            int high = lh_hex_value(text.ptr[i + 1]);
+            int low = lh_hex_value(text.ptr[i + 2]);
             if (high < 0 || low < 0)
                 return false;
             c = (char)(high << 4 | low);
@@ -229,12 +228,24 @@ bool lh_unhex(lh_str hex, void *out, size_t out_len)
         return false;
     unsigned char *byte = out;
     for (size_t i = 0; i < out_len; i++) {
-        int high = hex_value(hex.ptr[2 * i]);
-        int low = hex_value(hex.ptr[2 * i + 1]);
+        int high = lh_hex_value(hex.ptr[2 * i]);
+        int low = lh_hex_value(hex.ptr[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         byte[i] = (unsigned char)(high << 4 | low);
     }
+    return true;
+}
+
+bool lh_unhex_u64(lh_str hex, uint64_t *ret)
+{
+    unsigned char bytes[sizeof(*ret)];
+    if (!lh_unhex(hex, bytes, sizeof(bytes)))
+        return false;
+    uint64_t value = 0;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        value = value << 8 | bytes[i];
+    *ret = value;
     return true;
 }
 

@@ -52,6 +52,10 @@ bool lh_percent_decode(lh_str text, bool plus_is_space, char *out, size_t *ret_l
 /* Lower-case hex; out holds 2 * len + 1 bytes. */
 void lh_hex(const void *bytes, size_t len, char *out);
 bool lh_unhex(lh_str hex, void *out, size_t out_len);
+/* A number of 16 digits, the highest first; false for anything else. */
+bool lh_unhex_u64(lh_str hex, uint64_t *ret);
+/* The value of a hex digit, or -1. */
+int lh_hex_value(char c);
 
 /* Distance of Damerau and Levenshtein, for "did you mean"; of the first 64 bytes of each. */
 unsigned lh_edit_distance(lh_str a, lh_str b);

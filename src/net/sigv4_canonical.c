@@ -18,14 +18,6 @@ static const bool unreserved[256] = {
     ['.'] = true,         ['_'] = true,         ['~'] = true,
 };
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte at text[*at], decoded; steps over it. A '%' that begins no escape is itself. */
 static unsigned char next_byte(lh_str text, size_t *at, bool plus_is_space)
 {
@@ -34,7 +26,7 @@ static unsigned char next_byte(lh_str text, size_t *at, bool plus_is_space)
         return ' ';
     if (c != '%' || text.len - *at < 2)
         return (unsigned char)c;
-    int high = hex_digit(text.ptr[*at]), low = hex_digit(text.ptr[*at + 1]);
+    int high = lh_hex_value(text.ptr[*at]), low = lh_hex_value(text.ptr[*at + 1]);
     if (high < 0 || low < 0)
         return (unsigned char)c;
     *at += 2;

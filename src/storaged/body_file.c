@@ -218,16 +218,8 @@ lh_code lh_body_prepare(struct lh_store *store, bool make_folders, struct lh_err
 static bool parse_name(const char *name, uint64_t *ret_id, bool *ret_temporary)
 {
     bool temporary = name[0] == '.';
-    const char *digits = name + temporary;
-    unsigned char bytes[ID_DIGITS / 2];
-    if (strlen(digits) != ID_DIGITS || !lh_unhex(lh_str_from(digits), bytes, sizeof(bytes)))
-        return false;
-    uint64_t id = 0;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        id = id << 8 | bytes[i];
-    *ret_id = id;
     *ret_temporary = temporary;
-    return true;
+    return lh_unhex_u64(lh_str_from(name + temporary), ret_id);
 }
 
 static lh_code open_entries(struct lh_store *store, unsigned folder, DIR **ret_entries,

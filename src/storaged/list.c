@@ -190,9 +190,6 @@ static lh_code fill(struct page *page, bool *ret_more, struct lh_error *err)
         }
         lh_str common = lh_common_prefix(key, options->prefix, options->delimiter);
         if (common.ptr) {
-            struct lh_position name;
-            memcpy(name.bytes, common.ptr, common.len); /* the jump moves the walk */
-            common.ptr = name.bytes;
             if (!is_before_start(options, common))
                 emit(page, LH_CURSOR_PREFIX, common, NULL, false);
             LH_TRY(jump_behind(page, common, &end, err));

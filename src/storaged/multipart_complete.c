@@ -257,13 +257,10 @@ static lh_code find_completed(struct lh_store *store, const struct lh_completion
 {
     struct lh_index_row row;
     struct comparison comparison = {.completion = completion};
-    uint8_t bytes[sizeof(uint64_t)];
     uint64_t list = 0;
     if (strlen(completion->id) != LH_UPLOAD_ID_SIZE - 1 ||
-        !lh_unhex(lh_str_of(completion->id, 2 * sizeof(bytes)), bytes, sizeof(bytes)))
+        !lh_unhex_u64(lh_str_of(completion->id, 2 * sizeof(list)), &list))
         return lh_fail(err, LH_NOT_FOUND, "there is no such upload");
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        list = list << 8 | bytes[i];
     lh_code code = lh_index_head(store->index, completion->bucket, completion->key, &row, err);
     if (code == LH_OK && !row.damaged && row.body == list && row.info.part_count > 0)
         LH_TRY(lh_index_parts(store->index, list, 0, compare_part, &comparison, err));

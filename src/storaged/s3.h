@@ -172,6 +172,10 @@ void lh_s3_allow_origin(struct lh_s3 *s3);
 /* Answers with a configuration as it is kept; with the failure `missing` when there is none. */
 lh_code lh_s3_reply_document(struct lh_s3 *s3, enum lh_bucket_document kind,
                              enum lh_s3_word missing, struct lh_error *err);
+/* Keeps a configuration that was found valid; `what` ("tags") for the failure `too_long`. */
+lh_code lh_s3_keep_document(struct lh_s3 *s3, enum lh_bucket_document kind,
+                            const struct lh_xml_node *root, enum lh_s3_word too_long,
+                            const char *what, struct lh_error *err);
 lh_code lh_s3_get_bucket_tags(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_put_bucket_tags(struct lh_s3 *s3, struct lh_error *err);
 lh_code lh_s3_delete_bucket_tags(struct lh_s3 *s3, struct lh_error *err);

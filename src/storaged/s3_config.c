@@ -18,6 +18,18 @@ lh_code lh_s3_reply_document(struct lh_s3 *s3, enum lh_bucket_document kind,
     return lh_s3_reply_xml(s3, &text, err);
 }
 
+lh_code lh_s3_keep_document(struct lh_s3 *s3, enum lh_bucket_document kind,
+                            const struct lh_xml_node *root, enum lh_s3_word too_long,
+                            const char *what, struct lh_error *err)
+{
+    LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(LH_BUCKET_DOCUMENT_MAX);
+    lh_s3_xml_copy(&text, root);
+    if (lh_buf_overflowed(&text))
+        return lh_s3_fail(s3, err, too_long, "the %s are beyond %d bytes", what,
+                          LH_BUCKET_DOCUMENT_MAX);
+    return lh_bucket_set_document(s3->storaged->store, s3->bucket.id, kind, lh_buf_str(&text), err);
+}
+
 /* ---- tags ---- */
 
 static size_t count_chars(lh_str text)
@@ -67,13 +79,7 @@ lh_code lh_s3_put_bucket_tags(struct lh_s3 *s3, struct lh_error *err)
     const struct lh_xml_node *root = NULL;
     LH_TRY(lh_s3_body_xml(s3, "Tagging", &root, err));
     LH_TRY(check_tags(s3, root, err));
-    LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(LH_BUCKET_DOCUMENT_MAX);
-    lh_s3_xml_copy(&text, root);
-    if (lh_buf_overflowed(&text))
-        return lh_s3_fail(s3, err, LH_S3_INVALID_TAG, "the tags are beyond %d bytes",
-                          LH_BUCKET_DOCUMENT_MAX);
-    LH_TRY(lh_bucket_set_document(s3->storaged->store, s3->bucket.id, LH_BUCKET_TAGGING,
-                                  lh_buf_str(&text), err));
+    LH_TRY(lh_s3_keep_document(s3, LH_BUCKET_TAGGING, root, LH_S3_INVALID_TAG, "tags", err));
     return lh_http_reply_empty(s3->x, 204, err);
 }
 

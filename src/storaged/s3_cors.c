@@ -75,13 +75,7 @@ lh_code lh_s3_put_cors(struct lh_s3 *s3, struct lh_error *err)
             return lh_s3_fail(s3, err, LH_S3_MALFORMED_XML, "CORS rule %zu is not valid", count);
     if (count == 0)
         return lh_s3_fail(s3, err, LH_S3_MALFORMED_XML, "there is no CORSRule");
-    LH_AUTO_BUF struct lh_buf text = LH_BUF_INIT(LH_BUCKET_DOCUMENT_MAX);
-    lh_s3_xml_copy(&text, root);
-    if (lh_buf_overflowed(&text))
-        return lh_s3_fail(s3, err, LH_S3_INVALID_REQUEST, "the CORS rules are beyond %d bytes",
-                          LH_BUCKET_DOCUMENT_MAX);
-    LH_TRY(lh_bucket_set_document(s3->storaged->store, s3->bucket.id, LH_BUCKET_CORS,
-                                  lh_buf_str(&text), err));
+    LH_TRY(lh_s3_keep_document(s3, LH_BUCKET_CORS, root, LH_S3_INVALID_REQUEST, "CORS rules", err));
     return lh_http_reply_empty(s3->x, 200, err);
 }
 

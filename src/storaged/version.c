@@ -8,17 +8,14 @@
 
 bool lh_version_parse(lh_str id, struct lh_version *ret)
 {
-    uint8_t bytes[sizeof(uint64_t)];
     struct lh_version version = {.kind = LH_VERSION_NULL};
     if (lh_str_is(id, "null")) {
         *ret = version;
         return true;
     }
-    if (id.len != 2 * sizeof(bytes) || !lh_unhex(id, bytes, sizeof(bytes)))
+    if (!lh_unhex_u64(id, &version.number))
         return false;
     version.kind = LH_VERSION_NUMBERED;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        version.number = version.number << 8 | bytes[i];
     *ret = version;
     return version.number > 0 && version.number <= INT64_MAX;
 }

@@ -219,17 +219,22 @@ lh_code lh_hnsw_load_finish(struct lh_hnsw *graph, uint32_t count, uint32_t bloc
 
 /* ---- scratch ---- */
 
-void lh_hnsw_scratch_deinit(struct lh_hnsw_scratch *scratch)
+static void free_rows(struct lh_hnsw_scratch *scratch)
 {
-    free(scratch->visited);
-    free(scratch->pool);
-    free(scratch->frontier);
     free(scratch->sorted);
     free(scratch->unseen);
     free(scratch->near);
     free(scratch->far);
     free(scratch->orders);
     free(scratch->pinned);
+}
+
+void lh_hnsw_scratch_deinit(struct lh_hnsw_scratch *scratch)
+{
+    free(scratch->visited);
+    free(scratch->pool);
+    free(scratch->frontier);
+    free_rows(scratch);
     free(scratch->query);
     free(scratch->code);
     memset(scratch, 0, sizeof(*scratch));
@@ -244,12 +249,7 @@ static void *aligned_bytes(size_t bytes)
 
 static void fit_rows(struct lh_hnsw_scratch *scratch, size_t row_max)
 {
-    free(scratch->sorted);
-    free(scratch->unseen);
-    free(scratch->near);
-    free(scratch->far);
-    free(scratch->orders);
-    free(scratch->pinned);
+    free_rows(scratch);
     scratch->sorted = lh_malloc((row_max + 1) * sizeof(struct lh_hnsw_hit));
     scratch->unseen = lh_malloc(2 * row_max * sizeof(int32_t));
     scratch->near = lh_malloc(row_max * sizeof(int32_t));

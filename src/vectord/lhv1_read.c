@@ -109,14 +109,8 @@ static lh_code need_sum(const json_t *object, const char *key, uint64_t *ret, st
 {
     lh_str text;
     LH_TRY(lh_json_need_str(object, key, &text, err));
-    unsigned char bytes[8];
-    if (text.len != LH_LHV1_SUM_DIGITS || !lh_unhex(text, bytes, sizeof(bytes)))
-        return lh_fail(err, LH_CORRUPT, "'%s' is not a checksum", key);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        sum = sum << 8 | bytes[i];
-    *ret = sum;
-    return LH_OK;
+    return lh_unhex_u64(text, ret) ? LH_OK
+                                   : lh_fail(err, LH_CORRUPT, "'%s' is not a checksum", key);
 }
 
 static lh_code need_text(const json_t *object, const char *key, char *out, size_t size,

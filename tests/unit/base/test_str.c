@@ -266,6 +266,22 @@ LH_TEST(nearest_is_near_or_none)
     assert_null(lh_nearest(LH_STR("listen"), NULL, 0));
 }
 
+LH_TEST(numbers_in_hex)
+{
+    uint64_t value = 7;
+    assert_true(lh_unhex_u64(LH_STR("0000000000000000"), &value));
+    assert_int_equal(value, 0);
+    assert_true(lh_unhex_u64(LH_STR("0123456789aBcDeF"), &value));
+    assert_true(value == UINT64_C(0x0123456789abcdef));
+    assert_true(lh_unhex_u64(LH_STR("ffffffffffffffff"), &value));
+    assert_true(value == UINT64_MAX);
+    assert_false(lh_unhex_u64(LH_STR(""), &value));
+    assert_false(lh_unhex_u64(LH_STR("123456789abcdef"), &value));
+    assert_false(lh_unhex_u64(LH_STR("00123456789abcdef"), &value));
+    assert_false(lh_unhex_u64(LH_STR("0123456789abcdeg"), &value));
+    assert_true(value == UINT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +295,7 @@ int main(void)
         cmocka_unit_test(hex_both_ways),
         cmocka_unit_test(edit_distance),
         cmocka_unit_test(nearest_is_near_or_none),
+        cmocka_unit_test(numbers_in_hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
