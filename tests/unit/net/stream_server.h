@@ -14,6 +14,7 @@
 #include "net/http_server.h"
 #include "support/cmocka.h"
 #include "support/raw_http.h"
+#include "unit/net/server_options.h"
 
 enum { KIB = 1 << 10, MIB = 1 << 20 };
 
@@ -169,25 +170,11 @@ static uint16_t port;
 
 static inline struct lh_http_server_options options_of_test(void)
 {
-    return (struct lh_http_server_options){
-        .host = "127.0.0.1",
-        .routes = routes,
-        .route_count = LH_COUNT(routes),
-        .service_name = "testd",
-        .version = "1",
-        .connections_max = 64,
-        .workers_max = 8,
-        .queue_max = 64,
-        .header_timeout_ms = 20000,
-        .body_rate_window_ms = 20000,
-        .drain_timeout_ms = 20000,
-        .body_bytes_max = 10 * MIB,
-        .target_bytes_max = 1024,
-        .header_bytes_max = 4096,
-        .header_count_max = 20,
-        .pool_bytes = 16 << 10,
-        .stream_bytes = 64 << 10,
-    };
+    struct lh_http_server_options options = server_options(routes, LH_COUNT(routes));
+    options.workers_max = 8;
+    options.queue_max = 64;
+    options.body_bytes_max = 10 * MIB;
+    return options;
 }
 
 static inline void start_with(const struct lh_http_server_options *options)

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "support/cmocka.h"
 #include "support/raw_http.h"
+#include "unit/net/server_options.h"
 
 /* ---- handlers ---- */
 
@@ -122,25 +123,11 @@ static const struct lh_route routes[] = {
 
 static struct lh_http_server_options options_of_test(void)
 {
-    return (struct lh_http_server_options){
-        .host = "127.0.0.1",
-        .routes = routes,
-        .route_count = LH_COUNT(routes),
-        .service_name = "testd",
-        .version = "1",
-        .connections_max = 64,
-        .workers_max = 4,
-        .queue_max = 4,
-        .header_timeout_ms = 5000,
-        .body_rate_window_ms = 5000,
-        .drain_timeout_ms = 5000,
-        .body_bytes_max = 1 << 20,
-        .target_bytes_max = 1024,
-        .header_bytes_max = 4096,
-        .header_count_max = 20,
-        .pool_bytes = 16 << 10,
-        .stream_bytes = 64 << 10,
-    };
+    struct lh_http_server_options options = server_options(routes, LH_COUNT(routes));
+    options.header_timeout_ms = 5000;
+    options.body_rate_window_ms = 5000;
+    options.drain_timeout_ms = 5000;
+    return options;
 }
 
 static struct lh_http_server *server;

@@ -12,6 +12,7 @@
 #include "base/thread.h"
 #include "support/cmocka.h"
 #include "support/raw_http.h"
+#include "unit/net/server_options.h"
 
 enum { CLIENTS = 8, ROUNDS = 200 };
 
@@ -97,25 +98,9 @@ static uint16_t port;
 static int start(void **state)
 {
     (void)state;
-    const struct lh_http_server_options options = {
-        .host = "127.0.0.1",
-        .routes = routes,
-        .route_count = LH_COUNT(routes),
-        .service_name = "testd",
-        .version = "1",
-        .connections_max = 64,
-        .workers_max = 2,
-        .queue_max = 1,
-        .header_timeout_ms = 20000,
-        .body_rate_window_ms = 20000,
-        .drain_timeout_ms = 20000,
-        .body_bytes_max = 1 << 20,
-        .target_bytes_max = 1024,
-        .header_bytes_max = 4096,
-        .header_count_max = 20,
-        .pool_bytes = 16 << 10,
-        .stream_bytes = 64 << 10,
-    };
+    struct lh_http_server_options options = server_options(routes, LH_COUNT(routes));
+    options.workers_max = 2;
+    options.queue_max = 1;
     struct lh_error err = LH_ERROR_INIT;
     assert_int_equal(lh_http_server_start(&options, &server, &err), LH_OK);
     lh_http_server_set_ready(server, true);

@@ -37,22 +37,7 @@ static const struct action actions[] = {
     {"abort", abort_it},
 };
 
-LH_TEST(every_call_fails_in_turn)
-{
-    turns_every_call(actions, LH_COUNT(actions));
-}
-
-LH_TEST(short_transfers_and_interrupts)
-{
-    turns_short_transfers(actions, LH_COUNT(actions));
-}
-
 int main(void)
 {
-    turns_init();
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_call_fails_in_turn),
-        cmocka_unit_test(short_transfers_and_interrupts),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return turns_run(actions, LH_COUNT(actions));
 }

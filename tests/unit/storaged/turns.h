@@ -340,4 +340,32 @@ static inline void turns_init(void)
     lh_log_init("test", LH_LOG_ERROR, nowhere);
 }
 
+/* ---- the program ---- */
+
+static const struct action *turns_actions;
+static size_t turns_action_count;
+
+LH_TEST(every_call_fails_in_turn)
+{
+    turns_every_call(turns_actions, turns_action_count);
+}
+
+LH_TEST(short_transfers_and_interrupts)
+{
+    turns_short_transfers(turns_actions, turns_action_count);
+}
+
+/* What main returns. */
+static inline int turns_run(const struct action *actions, size_t count)
+{
+    turns_init();
+    turns_actions = actions;
+    turns_action_count = count;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_call_fails_in_turn),
+        cmocka_unit_test(short_transfers_and_interrupts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
 #endif
